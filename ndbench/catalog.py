@@ -1,0 +1,123 @@
+"""Every implementation by name: tuples, no registration, no discovery."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ndbench import roots
+from ndbench.operations import deconvolve, inverse_sqrt, inverse_sqrt_to_tolerance, patch_covariance
+from ndbench.targets import Exact, Steps, Target
+
+OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution")
+ALL_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One implementation of one operation, and what it promises.
+
+    Attributes:
+        name: unique within the operation.
+        operation: one of `OPERATIONS`.
+        function: called like the operation's public function, without its method or algorithm.
+        target: for inverse square roots, the function it computes.
+        dtypes: types it accepts.
+        devices: kinds of devices it runs on.
+        scale_free: for inverse square roots, f(4^j A) = 2^-j f(A) bit by bit.
+        iterates: for iterations, the function that yields (X_k, P_k) from A; it makes convergence order and
+            stability checkable.
+        order: of convergence, where there are iterates.
+        exempt: names of checks it is not held to.
+        exempt_reason: why.
+    """
+
+    name: str
+    operation: str
+    function: Callable[..., Any]
+    target: Target = Exact()
+    dtypes: tuple[torch.dtype, ...] = ALL_TYPES
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    scale_free: bool = False
+    iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
+    order: int = 0
+    exempt: tuple[str, ...] = ()
+    exempt_reason: str = ""
+
+
+def _converged(method: str) -> Callable[[Tensor], Tensor]:
+    def function(A: Tensor) -> Tensor:
+        return inverse_sqrt_to_tolerance(A, method=method).D
+
+    return function
+
+
+def _steps(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False) -> Implementation:
+    """An iteration stopped after T steps; the name says how many, and how many of them are scaled."""
+    scaled = f"s{scaled_steps}" if scaled_steps else ""
+    return Implementation(
+        name=f"{method}.T{steps}{scaled}",
+        operation="inverse-sqrt",
+        function=partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps),
+        target=Steps(method, steps, scaled_steps=scaled_steps),
+        scale_free=scale_free,
+    )
+
+
+def _exact(method: str, **promises: Any) -> Implementation:
+    return Implementation(method, "inverse-sqrt", partial(inverse_sqrt, method=method), **promises)
+
+
+def _iteration(
+    method: str, iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]], order: int, *, scale_free: bool = False
+) -> Implementation:
+    """An iteration run until it has converged."""
+    return Implementation(
+        name=f"{method}.converged",
+        operation="inverse-sqrt",
+        function=_converged(method),
+        iterates=iterates,
+        order=order,
+        scale_free=scale_free,
+    )
+
+
+INVERSE_SQRT = (
+    _exact("spectral"),
+    _exact("scipy_sqrtm", devices=("cpu",)),
+    _exact(
+        "scipy_power",
+        devices=("cpu",),
+        exempt=("whitening", "commutation", "versus-eigh"),
+        exempt_reason="a Schur-Pade power is accurate in the forward error only: its Pade step and its Schur vectors "
+        "leave a residual far above that of methods that iterate on a residual",
+    ),
+    _iteration("newton_schulz", roots.newton_schulz_iterates, 2, scale_free=True),
+    _iteration("denman_beavers", roots.denman_beavers_iterates, 2),
+    _iteration("denman_beavers_plain", roots.denman_beavers_plain_iterates, 2),
+    _iteration("minimax_cubic", partial(roots.minimax_iterates, lower=1e-4, degree=3), 2, scale_free=True),
+    _iteration("minimax_quintic", partial(roots.minimax_iterates, lower=1e-4, degree=5), 3, scale_free=True),
+    _steps("newton_schulz", 1, scale_free=True),
+    _steps("newton_schulz", 5, scale_free=True),
+    _steps("newton_schulz", 15, scale_free=True),
+    _steps("denman_beavers", 4),
+    _steps("denman_beavers", 9, scaled_steps=4),
+    _steps("denman_beavers_plain", 5),
+    _steps("minimax_cubic", 5, scale_free=True),
+    _steps("minimax_quintic", 5, scale_free=True),
+)
+
+COVARIANCE = (
+    *(
+        Implementation(algorithm, "covariance", partial(patch_covariance, algorithm=algorithm))
+        for algorithm in ("im2col", "shifted", "lagged", "auto")
+    ),
+    Implementation("windows", "covariance", partial(patch_covariance, algorithm="windows"), devices=("cpu",)),
+)
+
+DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)
+
+CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION

@@ -1,0 +1,40 @@
+"""The command line: `ndbench verify`, `ndbench list`."""
+
+import argparse
+from collections.abc import Sequence
+
+from ndbench.catalog import CATALOG
+from ndbench.verify import command
+from ndbench.verify.suite import CHECKS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point of the console script; returns the exit status."""
+    parser = argparse.ArgumentParser("ndbench", description="Ground truth for network deconvolution.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser("verify", help="judge implementations", description=command.DESCRIPTION)
+    command.add_arguments(verify)
+    listing = commands.add_parser("list", help="names of implementations, checks and problems")
+    listing.add_argument("--tier", choices=command.TIERS, default="quick", help="whose problems")
+    arguments = parser.parse_args(argv)
+    return command.execute(arguments) if arguments.command == "verify" else _list(arguments.tier)
+
+
+def _list(tier: str) -> int:
+    """Print every implementation with its target, every check with its first line, every problem."""
+    lines = ["implementations"]
+    lines += [f"  {i.operation:15}{i.name:28}{_target(i.operation, str(i.target))}" for i in CATALOG]
+    lines += ["checks"]
+    lines += [f"  {check.operation:15}{check.name:28}{_summary(check.judge.__doc__)}" for check in CHECKS]
+    lines += [f"problems of the {tier} tier"]
+    lines += [f"  {name}" for name in dict.fromkeys(p.name for check in CHECKS for p in check.problems[tier])]
+    print("\n".join(lines))  # noqa: T201
+    return 0
+
+
+def _target(operation: str, target: str) -> str:
+    return target if operation == "inverse-sqrt" else ""
+
+
+def _summary(doc: str | None) -> str:
+    return (doc or "").strip().partition("\n")[0]

@@ -1,0 +1,145 @@
+"""From sums of products to the covariance: the shift's linear terms, both triangles, pooling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ndbench.covariance.classes import Classes
+from ndbench.covariance.patches import Patches
+from ndbench.covariance.pieces import Axis, axes
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the images of y, which is x - shift inside the image and 0 outside.
+
+    Attributes:
+        images: the number N of images.
+        shift: value subtracted from each channel, (A, m).
+        total: sum of y over the images, (A, H, W, m), in float64.
+        products: sums of products of y, in float64; what each entry holds is the algorithm's choice.
+    """
+
+    images: int
+    shift: Tensor
+    total: Tensor
+    products: Tensor
+
+
+def accumulate(x: Tensor, classes: Classes, products: Callable[[Tensor], Tensor]) -> Sums:
+    """Add up y and products(y), a few images at a time.
+
+    The gradient with respect to the shift is zero, since no covariance depends on it, so the shift is detached.
+    """
+    A, m = classes.members.shape
+    shift = x.detach().mean((0, 2, 3))[classes.members]
+    total = x.new_zeros((A, *x.shape[2:], m), dtype=torch.float64)
+    summed = x.new_zeros((), dtype=torch.float64)
+    for images in torch.split(x, images_at_a_time(x, m)):
+        y = images[:, classes.members].permute(1, 0, 3, 4, 2).contiguous() - shift[:, None, None, None]
+        total = total + y.sum(1, dtype=torch.float64)
+        summed = summed + products(y)
+    return Sums(len(x), shift.double(), total, summed)
+
+
+def images_at_a_time(x: Tensor, m: int) -> int:
+    """Images whose copies stay in a processor's cache, with pixels enough to outweigh the sums of m x m products."""
+    if x.is_cuda:
+        return len(x)
+    pixels = max(2**19 // x.shape[1], 16 * m)
+    return -(-pixels // (x.shape[2] * x.shape[3]))
+
+
+def covariance(S: Tensor, pairs: Tensor, sums: Sums, classes: Classes, patches: Patches) -> tuple[Tensor, Tensor]:
+    """Mean and covariance from the sums of products S over one triangle.
+
+    For the columns (c, t) and (c', t') of a pair of offsets, with M = N Ho Wo, T[c; t, t'] the sum of y over the window
+    of the pair and cnt the window's size times N,
+
+        ybar_ct = T[c; t, t] / M,    mbar_t = cnt(t, t) / M,    mean = ybar_ct + s_c mbar_t,
+        cov = S / M - ybar_ct ybar_c't' + s_c' (T[c; t, t'] / M - ybar_ct mbar_t')
+              + s_c (T[c'; t', t] / M - ybar_c't' mbar_t) + s_c s_c' (cnt M - cnt_t cnt_t') / M^2.
+
+    Args:
+        S: sums of products of class a at offset t and its partner at t', (P, A, m, m).
+        pairs: the offsets t <= t', (2, P).
+        sums: sums of y, and the shift.
+        classes: the classes of channels.
+        patches: which patches, and their blocks.
+
+    Returns:
+        mean (F,) and covariance (F, F) of pooled groups, or (G, F) and (G, F, F) of separate ones, in float64. The
+        covariance is exactly symmetric.
+    """
+    rows, columns = axes(patches, *sums.total.shape[1:3])
+    M = rows.outputs * columns.outputs
+    T = window_sums(sums.total, rows, columns) / (sums.images * M)
+    count = window_counts(rows, columns).to(T.device)
+    ybar, mbar, s = T.diagonal().movedim(-1, 0), count.diagonal().double() / M, sums.shift
+    t, u = pairs
+    partner = classes.partner[u - t]
+    pair = torch.arange(len(t), device=t.device)[:, None]
+    left = T[t, u] - ybar[t] * mbar[u, None, None]
+    right = (T[u, t] - ybar[u] * mbar[t, None, None])[pair, partner]
+    variance = (count[t, u] * M - count.diagonal()[t] * count.diagonal()[u]).double() / M**2
+    values = (
+        S / (sums.images * M)
+        - outer(ybar[t], ybar[u][pair, partner])
+        + outer(left, s[partner])
+        + outer(s.expand_as(right), right)
+        + outer(s * variance[:, None, None], s[partner])
+    )
+    mean, cov = place(values, ybar + s * mbar[:, None, None], pairs, classes)
+    return pool(mean, cov) if patches.pooled else (mean, cov)
+
+
+def outer(left: Tensor, right: Tensor) -> Tensor:
+    """Products of all entries of the last dimensions."""
+    return left[..., :, None] * right[..., None, :]
+
+
+def window_sums(total: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """T[t, t', a, m]: the sum of total over the positions of offset t where t' too lies inside the image."""
+    R, Q = (indicators(axis).to(total) for axis in (rows, columns))
+    T = torch.einsum("ahwm,jvw->ahmjv", total, Q)
+    return torch.einsum("ahmjv,iuh->ijuvam", T, R).flatten(2, 3).flatten(0, 1)
+
+
+def indicators(axis: Axis) -> Tensor:
+    """Whether the position r is one of offset i, with offset i' too inside the image, (k, k, length)."""
+    r, offset = torch.arange(axis.length), torch.arange(axis.kernel)
+    i, other = offset[:, None, None], offset[None, :, None]
+    output = (r + axis.padding - axis.dilation * i).div(axis.stride, rounding_mode="floor")
+    sampled = (r + axis.padding - axis.dilation * i) % axis.stride == 0
+    reached = r + axis.dilation * (other - i)
+    return sampled & (output >= 0) & (output < axis.outputs) & (reached >= 0) & (reached < axis.length)
+
+
+def window_counts(rows: Axis, columns: Axis) -> Tensor:
+    """The integer sizes of the windows of (t, t') in one image, (K, K)."""
+    R, Q = (indicators(axis).long().sum(-1) for axis in (rows, columns))
+    return torch.einsum("iu,jv->ijuv", R, Q).flatten(2, 3).flatten(0, 1)
+
+
+def place(values: Tensor, means: Tensor, pairs: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
+    """Put each value into its group and column, and mirror the triangle."""
+    t, u = pairs
+    partner = classes.partner[u - t]
+    column = classes.position.movedim(-1, 0)
+    groups, width = int(classes.group.max()) + 1, int(classes.position.max()) + 1
+    mean = means.new_zeros(groups, width).index_put((classes.group.T[..., None], column), means)
+    # both triangles hold the pairs t = t', so each counts half
+    values = values * torch.where(t == u, 0.5, 1.0)[:, None, None, None].to(values)
+    row = column[t][..., None]
+    other = column[u][torch.arange(len(t), device=t.device)[:, None], partner][..., None, :]
+    group = classes.group.T[t][..., None, None]
+    triangle = values.new_zeros(groups, width, width).index_put((group, row, other), values)
+    return mean, triangle + triangle.mT
+
+
+def pool(mean: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of groups of equal size taken together: within the groups plus between them."""
+    pooled = mean.mean(0)
+    return pooled, (cov + outer(mean - pooled, mean - pooled)).mean(0)

@@ -1,0 +1,91 @@
+"""Every task of the project: `nox -l` lists them, `nox -s NAME` runs one.
+
+All sessions share one virtual environment, .nox/ndbench, made from constraints.txt: PyTorch is large.
+"""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "layers", "tests", "verify", "package"]
+
+ROOT = Path(__file__).parent
+SHARED = ROOT / ".nox" / "ndbench"
+INSTALL = ("install", "--quiet", "--constraint", str(ROOT / "constraints.txt"))
+
+
+def make_environment(session: nox.Session, folder: Path, *requirements: str) -> None:
+    """A virtual environment with these requirements at the pinned versions."""
+    session.run("python", "-m", "venv", "--clear", str(folder), external=True)
+    session.run(str(folder / "bin" / "python"), "-m", "pip", *INSTALL, *requirements, external=True)
+
+
+def shared_environment(session: nox.Session) -> Path:
+    """The programs of the shared environment, made anew when its pins or its requirements have changed."""
+    inputs = [(ROOT / name).read_bytes() for name in ("constraints.txt", "pyproject.toml")]
+    wanted = hashlib.sha256(b"".join(inputs)).hexdigest()
+    stamp = SHARED / "made-from"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        make_environment(session, SHARED, "--editable", f"{ROOT}[certified,images,plot,dev]")
+        stamp.write_text(wanted)
+    return SHARED / "bin"
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment."""
+    session.run(str(shared_environment(session) / program), *arguments, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    run(session, "mypy", "ndbench", "noxfile.py")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """import-linter: imports point down only."""
+    run(session, "lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Pytest with the doctests of the library, and coverage of its three folders."""
+    folders = [f"--cov={folder}" for folder in ("ndbench", "kernels", "verify")]
+    run(session, "pytest", *folders, "--cov-report=term", *session.posargs)
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """The verification suite; arguments after -- go to `ndbench verify`."""
+    run(session, "ndbench", "verify", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, install it into an empty environment and verify from there."""
+    with tempfile.TemporaryDirectory() as folder:
+        dist, empty, elsewhere = (Path(folder) / name for name in ("dist", "environment", "elsewhere"))
+        run(session, "pyproject-build", "--outdir", str(dist), str(ROOT))
+        (wheel,) = dist.glob("*.whl")
+        elsewhere.mkdir()
+        make_environment(session, empty, str(wheel))
+        with session.chdir(elsewhere):
+            ndbench = str(empty / "bin" / "ndbench")
+            smallest = ("--check", "forward", "--implementation", "spectral", "--problem", SMALLEST)
+            session.run(ndbench, "verify", *smallest, "--json", "report.json", external=True)
+            assert json.loads(Path("report.json").read_text())["counts"]["passed"] == 1
+
+
+SMALLEST = "geometric-n12-k1e3-b2-float32-s0"

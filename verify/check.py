@@ -1,0 +1,62 @@
+"""A check: a named judgement, and the problems on which it is passed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ndbench.catalog import Implementation
+from ndbench.images import PhotographUnavailable
+from ndbench.verify.oracles import OracleUnavailable
+from ndbench.verify.verdict import Evidence, NotRun, Verdict
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a check found: a distance, what is allowed, and the figures behind them."""
+
+    measured: float
+    budget: float
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of judgement.
+
+    Attributes:
+        name: as the command line knows it.
+        operation: whose implementations it judges.
+        judge: measures one implementation on one problem; raises `NotRun` where there is nothing to judge.
+        problems: the problems of each tier, "quick" and "full".
+    """
+
+    name: str
+    operation: str
+    judge: Callable[[Implementation, Any], Measurement]
+    problems: Mapping[str, Sequence[Any]]
+
+    def __call__(self, implementation: Implementation, problem: Any) -> Verdict:
+        """The verdict on one implementation and one problem; what the implementation raises is a failure."""
+        verdict = _blank(self, implementation, problem)
+        try:
+            _require_applicable(self, implementation, problem)
+            found = self.judge(implementation, problem)
+        except (NotRun, OracleUnavailable, PhotographUnavailable) as unavailable:
+            return verdict(reason=str(unavailable), ran=False)
+        except Exception as error:
+            return verdict(reason=f"{type(error).__name__}: {error}")
+        return verdict(measured=found.measured, budget=found.budget, evidence=found.evidence)
+
+
+def _blank(check: Check, implementation: Implementation, problem: Any) -> Callable[..., Verdict]:
+    def verdict(**found: Any) -> Verdict:
+        return Verdict(check.operation, check.name, implementation.name, problem.name, **found)
+
+    return verdict
+
+
+def _require_applicable(check: Check, implementation: Implementation, problem: Any) -> None:
+    if check.name in implementation.exempt:
+        raise NotRun(f"{implementation.name} is not held to this check: {implementation.exempt_reason}")
+    if problem.dtype not in implementation.dtypes:
+        raise NotRun(f"{implementation.name} does not accept {problem.dtype}")

@@ -1,0 +1,58 @@
+"""`ndbench verify` and `python -m ndbench.verify`: one parser."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ndbench.verify.report.console import Progress, show
+from ndbench.verify.report.record import save
+from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases, run
+
+DESCRIPTION = """Judge the implementations of network deconvolution's operations against independent truth.
+Exits with 0 if every check passed or was not run for a stated reason, 1 if any failed or nothing could be judged,
+2 for wrong usage."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `verify`."""
+    for kind in ("operation", "check", "implementation", "problem"):
+        parser.add_argument(
+            f"--{kind}",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"only this {kind}; may be given several times ('ndbench list' shows the names)",
+        )
+    parser.add_argument("--tier", choices=TIERS, default="quick", help="quick: minutes; full: more seeds and orders")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the implementations run")
+    parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run what the arguments select, show the report and return the exit status."""
+    selection = Selection(
+        operations=tuple(arguments.operation),
+        checks=tuple(arguments.check),
+        implementations=tuple(arguments.implementation),
+        problems=tuple(arguments.problem),
+        tier=arguments.tier,
+        device=arguments.device,
+    )
+    try:
+        chosen = cases(selection)
+    except UnknownName as error:
+        print(f"ndbench verify: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    with Progress(len(chosen)) as progress:
+        report = run(chosen, progress.advance)
+    show(report)
+    if arguments.json:
+        save(report, arguments.json)
+    return 0 if report.passed else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point of `python -m ndbench.verify`."""
+    parser = argparse.ArgumentParser("python -m ndbench.verify", description=DESCRIPTION)
+    add_arguments(parser)
+    return execute(parser.parse_args(argv))

@@ -1,0 +1,117 @@
+"""The report on a terminal, or in a log."""
+
+import math
+import sys
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from ndbench.verify.runner import Case, Report
+from ndbench.verify.verdict import Status, Verdict
+
+NOT_RUN = "·"
+LOG_WIDTH = 160
+"""Columns of a log: wide enough for the widest table."""
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
+
+
+class Progress:
+    """A progress bar on a terminal; elsewhere a plain line at every tenth of the way."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.failed = 0
+        columns = TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self.bar = Bar(*columns, TextColumn("{task.description}"), transient=True) if sys.stdout.isatty() else None
+        self.task = self.bar.add_task("", total=total) if self.bar else None
+
+    def __enter__(self) -> Self:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def advance(self, case: Case, verdict: Verdict) -> None:
+        """One more case is done."""
+        self.done += 1
+        self.failed += verdict.status == Status.FAILED
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, advance=1, description=f"{self.failed} failed  {escape(case.problem.name)}")
+        elif self.done * 10 // self.total > (self.done - 1) * 10 // self.total:
+            _console().print(f"verify {self.done}/{self.total}, {self.failed} failed", highlight=False)
+
+
+def show(report: Report) -> None:
+    """Print a table for each operation, what was not run and why, every failure, and the count."""
+    console = _console()
+    for operation in dict.fromkeys(v.operation for v in report.verdicts):
+        console.print(_table(operation, [v for v in report.verdicts if v.operation == operation]))
+    _show_not_run(console, report)
+    for verdict in report.failures:
+        _show_failure(console, verdict)
+    console.print(summary(report), style="green" if report.passed else "bold red", highlight=False)
+
+
+def summary(report: Report) -> str:
+    """One line that counts the verdicts by status."""
+    counts = ", ".join(f"{report.count(status)} {status}" for status in Status)
+    return f"{len(report.verdicts)} verdicts in {report.seconds:.0f} s: {counts}"
+
+
+def _table(operation: str, verdicts: list[Verdict]) -> Table:
+    """Implementations by checks; in each cell the worst measured / budget, and how many verdicts it is the worst of."""
+    table = Table(title=f"{operation}: worst measured / budget (1 is the gate), of how many verdicts", title_justify="left")
+    checks = list(dict.fromkeys(v.check for v in verdicts))
+    table.add_column("implementation", no_wrap=True)
+    for check in checks:
+        table.add_column(check, justify="right")
+    for implementation in dict.fromkeys(v.implementation for v in verdicts):
+        mine = [v for v in verdicts if v.implementation == implementation]
+        table.add_row(implementation, *(_cell([v for v in mine if v.check == check]) for check in checks))
+    return table
+
+
+def _cell(verdicts: list[Verdict]) -> str:
+    ran = [v for v in verdicts if v.ran]
+    if not ran:
+        return NOT_RUN
+    worst = max((v.ratio for v in ran), key=lambda ratio: math.inf if math.isnan(ratio) else ratio)
+    text = f"{worst:.2g} / {len(ran)}"
+    return text if all(v.passed for v in ran) else f"[bold red]{text}[/]"
+
+
+def _show_not_run(console: Console, report: Report) -> None:
+    reasons = Counter((v.check, v.reason) for v in report.verdicts if v.status == Status.NOT_RUN)
+    if not reasons:
+        return
+    table = Table("not run", "check", "reason", title=f"{NOT_RUN} not run: {reasons.total()}", title_justify="left")
+    for (check, reason), count in reasons.most_common():
+        table.add_row(str(count), check, escape(reason))
+    console.print(table)
+
+
+def _show_failure(console: Console, verdict: Verdict) -> None:
+    console.print(
+        f"[bold red]failed[/] {verdict.check} of {escape(verdict.implementation)} on {escape(verdict.problem)}: "
+        f"measured {verdict.measured:.3g}, budget {verdict.budget:.3g}. {escape(verdict.reason)}",
+        highlight=False,
+    )
+    if verdict.evidence:
+        evidence = ", ".join(f"{name} {value}" for name, value in verdict.evidence.items())
+        console.print(f"       {escape(evidence)}", highlight=False)
+    console.print(f"       again: {escape(verdict.rerun)}", highlight=False, soft_wrap=True)

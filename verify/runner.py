@@ -1,0 +1,145 @@
+"""Which checks are passed on which problems by which implementations, and running them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ndbench.catalog import CATALOG, Implementation
+from ndbench.verify.check import Check
+from ndbench.verify.environment import environment
+from ndbench.verify.suite import CHECKS
+from ndbench.verify.verdict import Status, Verdict
+
+TIERS = ("quick", "full")
+DEVICES = ("cpu", "cuda")
+
+
+class UnknownName(ValueError):
+    """A selection names something that does not exist."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to run; an empty tuple selects everything.
+
+    Attributes:
+        operations: names of operations.
+        checks: names of checks.
+        implementations: names of implementations.
+        problems: names of problems.
+        tier: "quick" or "full".
+        device: kind of device to run on, "cpu" or "cuda".
+    """
+
+    operations: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    implementations: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    tier: str = "quick"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check to be passed by one implementation on one problem."""
+
+    check: Check
+    implementation: Implementation
+    problem: Any
+    device: str = "cpu"
+
+    def run(self) -> Verdict:
+        """The verdict; "not run" where the device is missing or not served."""
+        if self.device not in self.implementation.devices:
+            return self._not_run(f"{self.implementation.name} does not run on {self.device}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            return self._not_run("no CUDA device")
+        return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
+
+    def _not_run(self, reason: str) -> Verdict:
+        names = self.check.operation, self.check.name, self.implementation.name, self.problem.name
+        return Verdict(*names, reason=reason, ran=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every verdict of one run, and where it ran."""
+
+    verdicts: tuple[Verdict, ...]
+    environment: dict[str, Any]
+    seconds: float
+
+    def count(self, status: Status) -> int:
+        """How many verdicts have this status."""
+        return sum(verdict.status == status for verdict in self.verdicts)
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        """The verdicts that failed."""
+        return tuple(v for v in self.verdicts if v.status == Status.FAILED)
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was judged and nothing failed."""
+        return not self.failures and self.count(Status.PASSED) > 0
+
+
+def cases(
+    selection: Selection,
+    checks: Sequence[Check] = CHECKS,
+    implementations: Sequence[Implementation] = CATALOG,
+) -> list[Case]:
+    """The cases that a selection stands for, those of one problem together so that its truth is computed once.
+
+    Raises:
+        UnknownName: if the selection names something that no case has; the message lists what there is.
+    """
+    found = list(_all_cases(selection, checks, implementations))
+    for kind, wanted, name_of in _FILTERS:
+        names = getattr(selection, wanted)
+        known = {name_of(case) for case in found}
+        if unknown := set(names) - known:
+            raise UnknownName(_unknown(kind, unknown, known, selection.tier))
+        found = [case for case in found if not names or name_of(case) in names]
+    return found
+
+
+_FILTERS: tuple[tuple[str, str, Callable[[Case], str]], ...] = (
+    ("operation", "operations", lambda case: case.check.operation),
+    ("check", "checks", lambda case: case.check.name),
+    ("implementation", "implementations", lambda case: case.implementation.name),
+    ("problem", "problems", lambda case: case.problem.name),
+)
+
+
+def _unknown(kind: str, unknown: set[str], known: set[str], tier: str) -> str:
+    shown = sorted(known)[:40]
+    more = f" and {len(known) - 40} more (ndbench list)" if len(known) > 40 else ""
+    return (
+        f"no {kind} is called {', '.join(sorted(unknown))} in the {tier} tier with the other options given; "
+        f"there are {', '.join(shown)}{more}"
+    )
+
+
+def _all_cases(
+    selection: Selection, checks: Sequence[Check], implementations: Sequence[Implementation]
+) -> Iterator[Case]:
+    for operation in dict.fromkeys(check.operation for check in checks):
+        mine = [check for check in checks if check.operation == operation]
+        judged = [implementation for implementation in implementations if implementation.operation == operation]
+        for problem in dict.fromkeys(p for check in mine for p in check.problems[selection.tier]):
+            posed = [check for check in mine if problem in check.problems[selection.tier]]
+            yield from (Case(c, i, problem, selection.device) for i in judged for c in posed)
+
+
+def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lambda case, verdict: None) -> Report:
+    """Run every case in order; `progress` is told of each."""
+    started = time.perf_counter()
+    verdicts = []
+    for case in chosen:
+        verdicts.append(case.run())
+        progress(case, verdicts[-1])
+    return Report(tuple(verdicts), environment(), time.perf_counter() - started)

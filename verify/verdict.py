@@ -1,0 +1,74 @@
+"""The result of one check on one implementation and one problem."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Evidence = Mapping[str, float | str]
+
+
+class Status(StrEnum):
+    """What became of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+class NotRun(Exception):
+    """Raised by a check that cannot be judged here; the message is the reason that the report shows."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One judgement.
+
+    Attributes:
+        operation: what was computed.
+        check: by which check it was judged.
+        implementation: whose answer it was.
+        problem: on what.
+        measured: a distance from the truth, or from what must hold.
+        budget: what is allowed.
+        reason: why the check was not run, or what was raised.
+        ran: False if there is nothing to judge.
+        evidence: figures behind the judgement.
+    """
+
+    operation: str
+    check: str
+    implementation: str
+    problem: str
+    measured: float = math.nan
+    budget: float = math.nan
+    reason: str = ""
+    ran: bool = True
+    evidence: Evidence = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the measured distance is within the budget; NaN is not."""
+        return self.ran and self.measured <= self.budget
+
+    @property
+    def status(self) -> Status:
+        """Passed, failed or not run."""
+        if not self.ran:
+            return Status.NOT_RUN
+        return Status.PASSED if self.passed else Status.FAILED
+
+    @property
+    def ratio(self) -> float:
+        """Measured over budget: 1 is the gate. An exact agreement demanded and reached counts as 0."""
+        if self.measured == 0 and self.budget == 0:
+            return 0.0
+        return self.measured / self.budget if self.budget else math.inf
+
+    @property
+    def rerun(self) -> str:
+        """The command that judges just this again."""
+        return (
+            f"ndbench verify --tier full --check {self.check} --implementation {self.implementation} "
+            f"--problem {self.problem}"
+        )
