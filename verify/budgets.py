@@ -31,14 +31,15 @@ def forward(u: float, n: int, kappa: float) -> float:
     return u * max(1, kappa / 2) * (16 + n / 8)
 
 
-def steps(u: float, n: int, kappa: float, amplification: float) -> float:
-    """||X - X*||_F / ||X*||_F of a T-step target: u (1 + min(amplification, kappa / 2)) (8 + n / 16).
+def steps(u: float, n: int, condition: float, running_error: float) -> float:
+    """||X - X*||_F / ||X*||_F of a T-step target: u (condition + max(1, running_error)) (8 + n / 16).
 
     A polynomial iteration multiplies a perturbation in the direction of a small eigenvalue by the square of its
-    first coefficient in each step (2.25 for Newton-Schulz), until that eigenvalue has converged; so the T-step map is
-    no worse conditioned than the product of those squares, nor than the root itself.
+    first coefficient in each step (2.25 for Newton-Schulz), until that eigenvalue has converged; so the condition of
+    the map is at most the product of those squares, and at most that of the root, kappa / 2. What cancellation
+    inside the polynomials adds, whatever the condition, is the running error (`conditioning`).
     """
-    return u * (1 + min(amplification, kappa / 2)) * (8 + n / 16)
+    return u * (condition + max(1, running_error)) * (8 + n / 16)
 
 
 def whitening(u: float, n: int, kappa: float) -> float:

@@ -28,12 +28,14 @@ class Check:
         operation: whose implementations it judges.
         judge: measures one implementation on one problem; raises `NotRun` where there is nothing to judge.
         problems: the problems of each tier, "quick" and "full".
+        applies: whether the check has a meaning for an implementation; where it has none there is no verdict at all.
     """
 
     name: str
     operation: str
     judge: Callable[[Implementation, Any], Measurement]
     problems: Mapping[str, Sequence[Any]]
+    applies: Callable[[Implementation], bool] = lambda implementation: True
 
     def __call__(self, implementation: Implementation, problem: Any) -> Verdict:
         """The verdict on one implementation and one problem; what the implementation raises is a failure."""

@@ -130,9 +130,12 @@ def _all_cases(
     for operation in dict.fromkeys(check.operation for check in checks):
         mine = [check for check in checks if check.operation == operation]
         judged = [implementation for implementation in implementations if implementation.operation == operation]
+        posed = {check.name: set(check.problems[selection.tier]) for check in mine}
         for problem in dict.fromkeys(p for check in mine for p in check.problems[selection.tier]):
-            posed = [check for check in mine if problem in check.problems[selection.tier]]
-            yield from (Case(c, i, problem, selection.device) for i in judged for c in posed)
+            for i in judged:
+                yield from (
+                    Case(c, i, problem, selection.device) for c in mine if problem in posed[c.name] and c.applies(i)
+                )
 
 
 def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lambda case, verdict: None) -> Report:

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 from ndbench.catalog import Implementation
 from ndbench.problems import Problem, dtype_name
 from ndbench.roots import spectral
-from ndbench.roots.coefficients import LIMITS, minimax_coefficients
-from ndbench.targets import Exact, Steps
 from ndbench.verify import budgets, metrics
 from ndbench.verify.answers import Truths, answer, question, truths
 from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
+from ndbench.verify.conditioning import amplification, running_error
 from ndbench.verify.verdict import NotRun
 
 Batch = NDArray[np.float64]
@@ -20,25 +19,29 @@ Batch = NDArray[np.float64]
 
 def forward(implementation: Implementation, problem: Problem) -> Measurement:
     """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n / 8), X* the certified or float64 root."""
-    _require_exact(implementation)
     true = _judgeable(implementation, problem)
     allowed = np.array([budgets.forward(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
     return compare(answer(implementation, problem), true, allowed)
 
 
 def steps(implementation: Implementation, problem: Problem) -> Measurement:
-    """||X - X*||_F / ||X*||_F <= u (1 + min(amplification, kappa / 2)) (8 + n / 16), X* the true T-step map."""
-    if isinstance(implementation.target, Exact):
-        raise NotRun("the target is the exact root: see the check 'forward'")
+    """||X - X*||_F / ||X*||_F <= u (min(amplification, kappa / 2) + r) (8 + n / 16), X* the true T-step map.
+
+    r is the running error of the steps (`conditioning.running_error`), at least 1.
+    """
     true = _judgeable(implementation, problem)
-    u, amplified = unit_roundoff(problem.dtype), amplification(implementation.target)
-    allowed = np.array([budgets.steps(u, problem.n, k, amplified) for k in true.kappa])
+    u, target = unit_roundoff(problem.dtype), implementation.target
+    allowed = np.array(
+        [
+            budgets.steps(u, problem.n, min(amplification(target), k / 2), running_error(target, eigenvalues))
+            for k, eigenvalues in zip(true.kappa, true.eigenvalues, strict=True)
+        ]
+    )
     return compare(answer(implementation, problem), true, allowed)
 
 
 def whitening(implementation: Implementation, problem: Problem) -> Measurement:
     """||X A X - I||_F / sqrt(n) <= 2 (n + 10) u kappa: D whitens what A is the covariance of."""
-    _require_exact(implementation)
     true, X, A = _identity(implementation, problem)
     residual = metrics.frobenius(X @ A @ X - np.eye(problem.n)) / np.sqrt(problem.n)
     return _worst(residual, budgets.whitening, problem, true)
@@ -70,7 +73,6 @@ def definiteness(implementation: Implementation, problem: Problem) -> Measuremen
 
 def versus_eigh(implementation: Implementation, problem: Problem) -> Measurement:
     """||X - X*||_F / ||X*||_F no more than a small factor of what eigh in the same type reaches on the same matrix."""
-    _require_exact(implementation)
     if problem.dtype in (torch.float16, torch.bfloat16):
         raise NotRun(f"there is no eigh in {dtype_name(problem.dtype)} to compare with")
     true = _judgeable(implementation, problem)
@@ -93,37 +95,17 @@ def compare(X: Batch, true: Truths, allowed: Batch) -> Measurement:
     return Measurement(measured, budget, _evidence(true))
 
 
-def amplification(target: Steps) -> float:
-    """The factor by which T steps may multiply a perturbation of a small eigenvalue: prod a_k^2, a_k the first coefficient.
-
-    The Denman-Beavers iterations invert at once, so nothing bounds them but the condition of the root.
-    """
-    if target.iteration == "newton_schulz":
-        return float(LIMITS[3][0] ** (2 * target.steps))
-    if not target.iteration.startswith("minimax"):
-        return float("inf")
-    degree = 3 if target.iteration == "minimax_cubic" else 5
-    coefficients = minimax_coefficients(target.lower, degree)
-    return float(np.prod([next(coefficients)[0] ** 2 for _ in range(target.steps)]))
-
-
 def require_judgeable(implementation: Implementation, dtype: torch.dtype, kappa: float) -> None:
     """Raise `NotRun` if the type has no correct digit left at this condition, whatever the implementation does."""
-    u, target = unit_roundoff(dtype), implementation.target
-    sensitivity = kappa if isinstance(target, Exact) else min(kappa, amplification(target))
-    if u * sensitivity > budgets.BEYOND:
-        raise NotRun(f"beyond the type: u = {u:.1e} times a sensitivity of {sensitivity:.1e} exceeds {budgets.BEYOND}")
+    sensitivity = min(kappa, amplification(implementation.target))
+    if unit_roundoff(dtype) * sensitivity > budgets.BEYOND:
+        raise NotRun(f"beyond {dtype_name(dtype)}: u times the condition of the target exceeds {budgets.BEYOND}")
 
 
 def _judgeable(implementation: Implementation, problem: Problem) -> Truths:
     true = truths(problem, implementation.target)
     require_judgeable(implementation, problem.dtype, float(true.kappa.max()))
     return true
-
-
-def _require_exact(implementation: Implementation) -> None:
-    if not isinstance(implementation.target, Exact):
-        raise NotRun(f"the target is {implementation.target}, not the exact root: see the check 'steps'")
 
 
 def _identity(implementation: Implementation, problem: Problem) -> tuple[Truths, Batch, Batch]:

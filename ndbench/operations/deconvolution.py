@@ -82,7 +82,7 @@ def check_tensors(weight: Tensor, bias: Tensor | None, mean: Tensor, D: Tensor) 
             raise TypeError(f"deconvolve: {name} must be a real floating-point tensor; got {found}; convert it first")
         if tensor.dtype != weight.dtype:
             raise TypeError(
-                f"deconvolve: {name} must have the weight's type {weight.dtype}; got {tensor.dtype}; convert one of them"
+                f"deconvolve: {name} must have the weight's type {weight.dtype}; got {tensor.dtype}; convert one"
             )
         if tensor.device != weight.device:
             refuse(f"{name} must be on the weight's device {weight.device}; got {tensor.device}; move one of them")
@@ -108,8 +108,8 @@ def check_blocks(weight: Tensor, D: Tensor, grouping: str) -> int:
     F, columns, offsets = D.shape[-1], weight[0].numel(), weight[0, 0].numel()
     if F % offsets or columns % F:
         refuse(
-            f"D's order must be a multiple of the kernel's {offsets} pixels and divide the {columns} columns of a row of"
-            f" the weight; got {F}"
+            f"D's order must be a multiple of the kernel's {offsets} pixels and divide the {columns} columns of a row"
+            f" of the weight; got {F}"
         )
     # a pooled D serves every group alike, so its groups need not be told apart
     groups, rest = (1, 0) if D.ndim == 2 else divmod(len(D) * F, columns)

@@ -28,19 +28,34 @@ def scipy_sqrtm(A: Tensor) -> Tensor:
 def scipy_power(A: Tensor) -> Tensor:
     """A^(-1/2) by `scipy.linalg.fractional_matrix_power`: a Schur-Pade method.
 
+    SciPy takes square roots until the spectrum is near 1, and loses a little with each: A is scaled to unit size first,
+    by a power of 4, which is exact.
+
     References:
         Higham and Lin, An improved Schur-Pade algorithm for fractional powers of a matrix, 2013.
     """
-    return _each(A, lambda a: scipy.linalg.fractional_matrix_power(a, -0.5))
+    return _each(A, _power_of_unit_size)
+
+
+def _power_of_unit_size(a: Matrix) -> Matrix:
+    exponent = int(np.frexp(np.abs(a).max())[1]) // 2
+    power: Matrix = scipy.linalg.fractional_matrix_power(np.ldexp(a, -2 * exponent), -0.5)
+    return power * 2.0**-exponent
 
 
 def _each(A: Tensor, root: Callable[[Matrix], Matrix]) -> Tensor:
-    """Apply `root` to every matrix of A; a root that comes out complex is no answer, so it becomes NaN."""
+    """Apply `root` to every matrix of A."""
     matrices = A.detach().to("cpu", working_type(A.dtype)).numpy().reshape(-1, *A.shape[-2:])
-    answers = [_real(root(matrix)) for matrix in matrices]
+    answers = [_real(root(matrix), matrix.dtype) for matrix in matrices]
     stacked = np.stack(answers) if answers else matrices
     return torch.from_numpy(stacked).reshape(A.shape).to(A)
 
 
-def _real(root: Matrix) -> Matrix:
-    return np.full(root.shape, np.nan) if np.iscomplexobj(root) else root
+def _real(root: Matrix, dtype: np.dtype[np.floating]) -> Matrix:
+    """The real part, or NaN where the imaginary part is more than rounding: then A was not positive definite.
+
+    Schur forms of nearly repeated eigenvalues hold 2 x 2 blocks whose complex pairs leave imaginary parts of rounding size.
+    """
+    imaginary = np.abs(root.imag).max(initial=0.0)
+    negligible = imaginary <= np.sqrt(np.finfo(dtype).eps) * np.abs(root.real).max(initial=0.0)
+    return root.real.astype(dtype) if negligible else np.full(root.shape, np.nan, dtype)

@@ -14,6 +14,7 @@ References:
     Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic, 2017.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,15 @@ def enclose_by_eigenvalues(A: NDArray[np.float64], target: Target, *, narrow: fl
 
 
 def _matrix_function(A: NDArray[np.float64], target: Target) -> Any:
-    eigenvalues, L, R = flint.acb_mat(ball_matrix(A)).eig(left=True, right=True)
+    eigenvalues, L, R = _eigenpairs(A.tobytes(), len(A), flint.ctx.prec)
     f = of_spectrum(target, np.array([x.real for x in eigenvalues], dtype=object), spectrum_of_balls())
     products = L * R
     scaled = [[L[i, j] * (f[i] / products[i, i]) for j in range(len(f))] for i in range(len(f))]
     return (R * flint.acb_mat(scaled)).real
+
+
+@lru_cache(maxsize=32)
+def _eigenpairs(entries: bytes, n: int, bits: int) -> Any:
+    """Eigenvalues, left and right vectors at the precision in force, `bits`: kept, since every target needs them."""
+    A = np.frombuffer(entries).reshape(n, n)
+    return flint.acb_mat(ball_matrix(A)).eig(left=True, right=True)

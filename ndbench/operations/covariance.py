@@ -1,0 +1,115 @@
+"""The public patch covariance."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ndbench.covariance import Patches, im2col, lagged, shifted, windows
+from ndbench.covariance.choice import fastest
+from ndbench.covariance.patches import Pair
+from ndbench.operations.backends import require_backend
+from ndbench.operations.definite import FLOATS
+
+ALGORITHMS = {"im2col": im2col, "shifted": shifted, "lagged": lagged, "windows": windows}
+
+
+def patch_covariance(
+    x: Tensor,
+    kernel_size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    block: int | None = None,
+    pooled: bool = True,
+    grouping: str = "channel",
+    eps: float = 0.0,
+    algorithm: str = "auto",
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the patches of a convolution's input.
+
+    Row (n, q) of the patch matrix X holds the C kh kw values that the kernel sees at output position q of image n. Its
+    columns are divided into G = C / block groups of F = block kh kw, and in each group, or with the rows of all groups
+    stacked if pooled,
+
+        mean = 1^T X / M,    cov = (X - 1 mean)^T (X - 1 mean) / M + eps I,
+
+    with M = N Ho Wo rows, times G if pooled. For a grouped convolution choose a block that divides the channels of one
+    group.
+
+    Args:
+        x: input, shape (N, C, H, W), float64, float32, float16 or bfloat16.
+        kernel_size: of the convolution, an integer or a pair (kh, kw), as are the next three.
+        stride: the sampling stride, the distance between the patches that are counted.
+        padding: zeros added at both ends of each axis; they count as values.
+        dilation: distance between neighbouring pixels of a patch.
+        block: channels of a block, which must divide C; None for all channels in one block.
+        pooled: whether all blocks share one mean and covariance.
+        grouping: "channel" takes `block` consecutive channels with all their offsets, columns in the order (c, i, j)
+            of `torch.nn.functional.unfold`. "interleaved" is what the published code does: column j of all C kh kw is
+            number j // G of group j mod G, which for kernels above 1 mixes channels and offsets.
+        eps: added to the diagonal.
+        algorithm: "im2col" (the definition), "shifted" (one product for each pair of offsets), "lagged" (one for each
+            lag, exactly symmetric), "windows" (numpy in float64, without gradient), or "auto". "auto" takes "lagged"
+            if 1.3 flops(lagged) + 1200 G F^2 + 4e6 pieces < flops(im2col), else "im2col", because products of whole
+            images are the cheaper ones unless assembling their results outweighs them: `ndbench.covariance.choice`
+            has the measurements.
+        backend: "torch"; "auto" means the same until the operation has a Triton kernel.
+
+    Returns:
+        mean (F,) and covariance (F, F) if pooled, else (G, F) and (G, F, F), of x's type. float16 and bfloat16 are
+        computed in float32 and rounded once.
+
+    Raises:
+        TypeError: if x is not a real floating-point tensor, or a size is not an integer.
+        ValueError: if the shape is not (N, C, H, W) or holds no patch, the block does not divide C, another argument
+            is out of its range, or x is on the CPU and holds NaN or infinity. On other devices the check would
+            synchronize, so there NaN passes through to the result.
+
+    Example:
+        >>> import torch, ndbench
+        >>> x = torch.tensor([[[[0.0, 4.0, 4.0, 4.0, 0.0]]]])  # patches (0, 4), (4, 4), (4, 4) and (4, 0)
+        >>> ndbench.patch_covariance(x, (1, 2))
+        (tensor([3., 3.]), tensor([[ 3., -1.],
+                [-1.,  3.]]))
+
+    References:
+        Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1 and sections 3.4 and 3.5.
+    """
+    require_backend(backend, "patch_covariance")
+    if algorithm != "auto" and algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"patch_covariance: algorithm must be auto or one of {', '.join(ALGORITHMS)}; got {algorithm!r}"
+        )
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"patch_covariance: eps must be finite and not negative; got {eps}")
+    patches = Patches.of(
+        kernel_size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        block=block,
+        pooled=pooled,
+        grouping=grouping,
+    )
+    check(x, patches)
+    chosen = fastest(tuple(x.shape), patches) if algorithm == "auto" else algorithm
+    mean, cov = ALGORITHMS[chosen](x.to(torch.promote_types(x.dtype, torch.float32)), patches)
+    cov = cov + eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
+    return mean.to(x.dtype), cov.to(x.dtype)
+
+
+def check(x: Tensor, patches: Patches) -> None:
+    """Refuse an input that has no covariance."""
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
+        found = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(
+            "patch_covariance: x must be a real floating-point tensor (float64, float32, float16, bfloat16);"
+            f" got {found}; convert it first"
+        )
+    patches.check(x.shape)
+    if x.device.type == "cpu" and not x.isfinite().all():
+        bad = x.numel() - int(x.isfinite().sum())
+        raise ValueError(f"patch_covariance: x must be finite; got {bad} NaN or infinite values of {x.numel()}")
