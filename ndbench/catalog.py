@@ -13,6 +13,7 @@ from ndbench.operations import deconvolve, inverse_sqrt, inverse_sqrt_to_toleran
 from ndbench.targets import Exact, Steps, Target
 
 OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution")
+EXACT = Exact()
 ALL_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -38,7 +39,7 @@ class Implementation:
     name: str
     operation: str
     function: Callable[..., Any]
-    target: Target = Exact()
+    target: Target = EXACT
     dtypes: tuple[torch.dtype, ...] = ALL_TYPES
     devices: tuple[str, ...] = ("cpu", "cuda")
     scale_free: bool = False

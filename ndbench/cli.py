@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ndbench.catalog import CATALOG
 from ndbench.verify import command
+from ndbench.verify.runner import TIERS
 from ndbench.verify.suite import CHECKS
 
 
@@ -15,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verify = commands.add_parser("verify", help="judge implementations", description=command.DESCRIPTION)
     command.add_arguments(verify)
     listing = commands.add_parser("list", help="names of implementations, checks and problems")
-    listing.add_argument("--tier", choices=command.TIERS, default="quick", help="whose problems")
+    listing.add_argument("--tier", choices=TIERS, default="quick", help="whose problems")
     arguments = parser.parse_args(argv)
     return command.execute(arguments) if arguments.command == "verify" else _list(arguments.tier)
 

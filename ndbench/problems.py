@@ -30,19 +30,19 @@ def _hilbert(n: int) -> Matrix:
 def _lehmer(n: int) -> Matrix:
     """min(i, j) / max(i, j)."""
     i = np.arange(1.0, n + 1)
-    return np.minimum.outer(i, i) / np.maximum.outer(i, i)
+    return np.asarray(np.minimum.outer(i, i) / np.maximum.outer(i, i))
 
 
 def _minij(n: int) -> Matrix:
     """min(i, j): the covariance of a random walk."""
     i = np.arange(1.0, n + 1)
-    return np.minimum.outer(i, i)
+    return np.asarray(np.minimum.outer(i, i))
 
 
 def _cauchy(n: int) -> Matrix:
     """1 / (x_i + x_j) with x_i = 2^i, scaled to a unit diagonal: 2 sqrt(x_i x_j) / (x_i + x_j)."""
     i = np.arange(float(n))
-    return 1 / np.cosh(np.subtract.outer(i, i) * np.log(2) / 2)
+    return np.asarray(1 / np.cosh(np.subtract.outer(i, i) * np.log(2) / 2))
 
 
 NAMED: dict[str, Callable[[int], Matrix]] = {
@@ -73,7 +73,7 @@ class MatrixProblem:
         condition: kappa_2, for planted spectra and structured matrices.
         batch: number of matrices.
         dtype: the type to which they are rounded.
-        exponent: all matrices are multiplied by 2^exponent; LAPACK's tests use the square root of overflow and underflow.
+        exponent: all matrices are multiplied by 2^exponent; LAPACK's tests go near the roots of over- and underflow.
         seed: of the random Q and spectra.
     """
 
@@ -148,7 +148,8 @@ class PhotographProblem:
     @property
     def n(self) -> int:
         """The order: channels times k^2."""
-        return photograph(self.photograph, gray=self.gray, size=self.size).shape[0] * self.kernel**2
+        channels = len(photograph(self.photograph, gray=self.gray, size=self.size))
+        return channels * self.kernel**2
 
     def matrices(self) -> Tensor:
         """One covariance, shape (1, n, n)."""
@@ -198,7 +199,7 @@ def planted(spectrum: NDArray[np.float64], rng: np.random.Generator) -> Matrix:
     Q, R = np.linalg.qr(rng.standard_normal((n, n)))
     Q = Q * np.sign(np.diag(R))
     A = (Q * spectrum) @ Q.T
-    return (A + A.T) / 2
+    return np.asarray((A + A.T) / 2)
 
 
 def relu_activations(name: str, channels: int, seed: int, size: int = 64) -> Matrix:
@@ -207,7 +208,7 @@ def relu_activations(name: str, channels: int, seed: int, size: int = 64) -> Mat
     image = (image - image.mean()) / image.std()
     rng = np.random.default_rng([seed, channels])
     weight = torch.from_numpy(rng.standard_normal((channels, image.shape[1], 5, 5)) / 8)
-    return torch.relu(torch.conv2d(image, weight) + 2)[0].numpy()
+    return np.asarray(torch.relu(torch.conv2d(image, weight) + 2)[0])
 
 
 def _structured(pattern: str, n: int, condition: float, rng: np.random.Generator) -> Matrix:

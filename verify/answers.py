@@ -14,7 +14,7 @@ from ndbench.targets import Target
 from ndbench.verify.oracles import truth
 
 FLOAT64_SUFFICES = 1e8
-"""Condition up to which a float64 eigendecomposition grades float32: its own error is u_64 kappa / 2 times a small number."""
+"""Condition up to which a float64 eigendecomposition grades float32: its own error is near u_64 kappa / 2."""
 
 
 class BrokenPromise(Exception):

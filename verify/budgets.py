@@ -1,7 +1,8 @@
 """What each check allows: formulas in the unit roundoff u, the order n and the condition number kappa, with reasons.
 
 u is the unit roundoff of the products: 2^-53 (float64), 2^-24 (float32), 2^-11 (float16), 2^-8 (bfloat16). A budget is
-tight: right implementations stay within it on every seed, and reach at least a fiftieth of it on some (docs/budgets.md).
+tight: right implementations stay within it on every seed, and reach at least a fiftieth of it on some
+    (docs/budgets.md).
 """
 
 import math
@@ -17,7 +18,7 @@ BEYOND = 0.1
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:
-    """u = eps / 2, half the spacing of numbers at 1."""
+    """U = eps / 2, half the spacing of numbers at 1."""
     return torch.finfo(dtype).eps / 2
 
 
@@ -46,7 +47,8 @@ def whitening(u: float, n: int, kappa: float) -> float:
     """||X A X - I||_F / sqrt(n): 2 (n + 10) u kappa.
 
     X A X - I = E A X + X A E to first order; with ||E|| <= u kappa / 2 ||X|| and ||A X|| = sqrt(||A||) this is up to
-    u kappa^(3/2) for an error that ignores structure; a backward-stable root has E of the eigenbasis, and reaches u kappa.
+    u kappa^(3/2) for an error that ignores structure; a backward-stable root has E of the eigenbasis, and reaches u
+    kappa.
     """
     return 2 * (n + 10) * u * kappa
 
@@ -54,8 +56,8 @@ def whitening(u: float, n: int, kappa: float) -> float:
 def commutation(u: float, n: int, kappa: float) -> float:
     """||X A - A X||_F / (||X|| ||A||): 2 (n + 10) u sqrt(kappa).
 
-    X is a function of A, so only rounding keeps them from commuting. Each product of an iteration adds u ||Z|| ||Y||, which
-    is u sqrt(kappa) relative to ||X|| ||A||.
+    X is a function of A, so only rounding keeps them from commuting. Each product of an iteration adds u ||Z|| ||Y||,
+    which is u sqrt(kappa) relative to ||X|| ||A||.
     """
     return 2 * (n + 10) * u * math.sqrt(kappa)
 
@@ -63,14 +65,14 @@ def commutation(u: float, n: int, kappa: float) -> float:
 def symmetry(u: float, n: int, kappa: float) -> float:
     """||X - X^T||_F / ||X||: (n + 10) u kappa.
 
-    A function of a symmetric matrix is symmetric; an iteration that does not symmetrize drifts by the error of its iterates,
-    which the condition of the root amplifies.
+    A function of a symmetric matrix is symmetric; an iteration that does not symmetrize drifts by the error of its
+    iterates, which the condition of the root amplifies.
     """
     return (n + 10) * u * kappa
 
 
 def versus_eigh(u: float, n: int, kappa: float, error: float) -> float:
-    """||X - X*||_F / ||X*||_F, `error` being that of eigh in the same type: 10 (error + u (1 + kappa / 16) (1 + n / 32)).
+    """||X - X*||_F / ||X*||_F: 10 (e + u (1 + kappa / 16) (1 + n / 32)), e being the error of eigh in the same type.
 
     eigh is backward stable, so an implementation much worse than it wastes digits that the type has. The second term
     lets those be that meet a matrix on which eigh is lucky: diagonal, or with all the weight on one eigenvalue.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ndbench.roots.coefficients import LIMITS, Coefficients, minimax_coefficients
-from ndbench.targets import Exact, Steps, Target
+from ndbench.targets import Exact, Target
 
 
 def polynomials(target: Target) -> list[Coefficients]:
@@ -39,8 +39,8 @@ def running_error(target: Target, eigenvalues: NDArray[np.float64]) -> float:
     s = np.sqrt(eigenvalues / np.linalg.norm(eigenvalues))
     error = np.zeros_like(s)
     for a, b, c in polynomials(target):
-        terms = a * s, b * s**3, c * s**5
-        q = sum(terms)
+        terms = np.stack([a * s, b * s**3, c * s**5])
+        q = terms.sum(axis=0)
         passed_on = np.abs(terms[0] + 3 * terms[1] + 5 * terms[2])
         added = np.abs(terms).sum(axis=0)
         error = (passed_on * error + added) / np.abs(q)

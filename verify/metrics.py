@@ -8,19 +8,19 @@ Batch = NDArray[np.float64]
 
 def frobenius(X: Batch) -> Batch:
     """||X||_F, shape (batch,)."""
-    return np.sqrt(np.square(X).sum(axis=(-2, -1)))
+    return np.asarray(np.linalg.norm(X, axis=(-2, -1)))
 
 
 def spectral_norm(X: Batch) -> Batch:
     """||X||_2 of symmetric matrices, shape (batch,); NaN where an entry is not finite."""
-    return np.abs(eigenvalues(X)).max(axis=-1)
+    return np.asarray(np.max(np.abs(eigenvalues(X)), axis=-1))
 
 
 def eigenvalues(X: Batch) -> Batch:
     """Ascending eigenvalues of the symmetric part, shape (batch, n); NaN where an entry is not finite."""
-    finite = np.isfinite(X).all(axis=(-2, -1))
-    safe = np.where(finite[:, None, None], (X + X.mT) / 2, 0.0)
-    return np.where(finite[:, None], np.linalg.eigvalsh(safe), np.nan)
+    finite = np.all(np.isfinite(X), axis=(-2, -1), keepdims=True)
+    safe = np.where(finite, (X + X.mT) / 2, 0.0)
+    return np.where(finite[..., 0], np.linalg.eigvalsh(safe), np.nan)
 
 
 def relative_error(X: Batch, true: Batch) -> Batch:

@@ -1,5 +1,7 @@
 """The problems of each tier, for the checks of inverse square roots."""
 
+from collections.abc import Sequence
+
 from torch import bfloat16, float16, float32, float64
 
 from ndbench.images import COLOR, GRAY, SCIKIT_LEARN
@@ -7,14 +9,14 @@ from ndbench.problems import ActivationProblem, MatrixProblem, PhotographProblem
 from ndbench.spectra import SPECTRA
 
 
-def _spectra(seed: int) -> list[Problem]:
+def _spectra(seed: int) -> Sequence[Problem]:
     """Every planted spectrum in both types, from mild to as hard as the type allows and, in float64, to 1e12."""
     shapes = [(16, 1e2, float32), (32, 1e4, float32), (64, 1e6, float32)]
     shapes += [(16, 1e2, float64), (32, 1e6, float64), (32, 1e12, float64)]
     return [MatrixProblem(name, n, k, dtype=dtype, seed=seed) for name in SPECTRA for n, k, dtype in shapes]
 
 
-def _sizes(seed: int) -> list[Problem]:
+def _sizes(seed: int) -> Sequence[Problem]:
     """The orders of network deconvolution (block times k^2), and neighbours of powers of two."""
     float32_sizes = (1, 2, 3, 12, 27, 31, 33, 63, 65, 75, 127, 128, 129, 144, 147, 288)
     float64_sizes = (1, 2, 3, 12, 27, 63, 64)
@@ -23,7 +25,7 @@ def _sizes(seed: int) -> list[Problem]:
     ]
 
 
-def _named() -> list[Problem]:
+def _named() -> Sequence[Problem]:
     """Matrices that everybody knows; Hilbert's is beyond float32 from n = 6, beyond float64 from n = 12."""
     orders = {"identity": (1, 12, 64), "hilbert": (4,), "lehmer": (12, 32), "minij": (12, 32), "cauchy": (12,)}
     single: list[Problem] = [MatrixProblem(name, n, dtype=float32) for name, some in orders.items() for n in some]
@@ -31,7 +33,7 @@ def _named() -> list[Problem]:
     return [*single, *double, MatrixProblem("hilbert", 8, dtype=float64), MatrixProblem("hilbert", 6, dtype=float32)]
 
 
-def _patterns(seed: int) -> list[Problem]:
+def _patterns(seed: int) -> Sequence[Problem]:
     return [
         MatrixProblem(pattern, n, 1e4, dtype=dtype, seed=seed)
         for pattern in ("diagonal", "block_diagonal")
@@ -39,7 +41,7 @@ def _patterns(seed: int) -> list[Problem]:
     ]
 
 
-def _extremes(seed: int) -> list[Problem]:
+def _extremes(seed: int) -> Sequence[Problem]:
     """Scaled to just inside the square root of underflow and overflow, as in LAPACK's tests."""
     return [
         MatrixProblem("geometric", 32, 1e2, dtype=dtype, exponent=sign * exponent, seed=seed)
@@ -48,16 +50,21 @@ def _extremes(seed: int) -> list[Problem]:
     ]
 
 
-def _half(seed: int) -> list[Problem]:
+def _half(seed: int) -> Sequence[Problem]:
     """Half types, at the conditions they can carry."""
     return [
         MatrixProblem(name, n, k, dtype=dtype, seed=seed)
         for dtype in (float16, bfloat16)
-        for name, n, k in (("identity", 12, 1.0), ("geometric", 12, 10.0), ("arithmetic", 32, 4.0), ("geometric", 64, 100.0))
+        for name, n, k in (
+            ("identity", 12, 1.0),
+            ("geometric", 12, 10.0),
+            ("arithmetic", 32, 4.0),
+            ("geometric", 64, 100.0),
+        )
     ]
 
 
-def _photographs() -> list[Problem]:
+def _photographs() -> Sequence[Problem]:
     """Patch covariances of photographs, in colour and in gray."""
     color = [PhotographProblem(name, k) for name in COLOR + SCIKIT_LEARN for k in (1, 3, 5)]
     gray = [PhotographProblem(name, k, gray=True) for name in GRAY for k in (1, 3, 5, 7)]
@@ -65,7 +72,7 @@ def _photographs() -> list[Problem]:
     return [*color, *gray, *double, PhotographProblem("china", 7), PhotographProblem("chelsea", 3, dtype=float64)]
 
 
-def _activations(seed: int) -> list[Problem]:
+def _activations(seed: int) -> Sequence[Problem]:
     return [ActivationProblem("coffee", k, dtype=d, seed=seed) for k, d in ((1, float32), (3, float32), (1, float64))]
 
 
@@ -77,7 +84,7 @@ def quick(seed: int = 0) -> tuple[Problem, ...]:
 
 def full(seed: int = 0) -> tuple[Problem, ...]:
     """The quick tier, two more seeds of its random part, larger orders, and every photograph at k = 7."""
-    large = [
+    large: list[Problem] = [
         MatrixProblem("geometric", 576, 1e3, batch=1, seed=seed),
         MatrixProblem("one_small", 288, 1e4, batch=1, seed=seed),
         MatrixProblem("one_small", 576, 1e4, batch=1, seed=seed),

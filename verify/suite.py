@@ -7,7 +7,6 @@ from ndbench.verify.check import Check
 from ndbench.verify.problem_sets import VALUES
 
 
-
 def _exact(implementation: Implementation) -> bool:
     return isinstance(implementation.target, Exact)
 

@@ -95,10 +95,10 @@ def inverse_sqrt_to_tolerance(
 ) -> roots.Convergence:
     """Iterate until the inverse square root has converged, with a status for each matrix.
 
-    A matrix has converged once ||I - Z Y||_F (in product form ||I - M||_F) is at most `tolerance`, and has stagnated once
-    rounding keeps that residual from falling. The coupled forms cannot get it below about 2 u sqrt(kappa), so
-    ill-conditioned matrices end as stagnated, with an answer as good as the type allows; "denman_beavers"
-    judges M, which does converge. A matrix that ended is frozen: batch mates do not change its answer.
+    A matrix has converged once ||I - Z Y||_F (in product form ||I - M||_F) is at most `tolerance`, and has stagnated
+    once rounding keeps that residual from falling. The coupled forms cannot get it below about 2 u sqrt(kappa), so
+    ill-conditioned matrices end as stagnated, with an answer as good as the type allows; "denman_beavers" judges M,
+    which does converge. A matrix that ended is frozen: batch mates do not change its answer.
 
     Args:
         A: symmetric positive definite, shape (..., n, n), as for `inverse_sqrt`.
@@ -199,9 +199,7 @@ def _iterates(A: Tensor, method: str, lower: float) -> tuple[Iterator[tuple[Tens
     return functions[method](A), 0
 
 
-def _guarded(
-    A: Tensor, function: Callable[[Tensor], Tensor], *, semidefinite: bool, check: bool, name: str
-) -> Tensor:
+def _guarded(A: Tensor, function: Callable[[Tensor], Tensor], *, semidefinite: bool, check: bool, name: str) -> Tensor:
     """function(A) with NaN in exactly the matrices at fault, or an error that names them."""
     bad = _faulty(A, semidefinite=semidefinite, check=check, name=name)
     # the identity stands in for matrices at fault: LAPACK refuses a whole batch for one NaN

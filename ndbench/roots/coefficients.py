@@ -41,21 +41,25 @@ def minimax_coefficients(lower: float, degree: int) -> Iterator[Coefficients]:
 
 
 @lru_cache(maxsize=256)
-@mpmath.workdps(DIGITS)
 def schedule(lower: float, degree: int) -> tuple[Coefficients, ...]:
     """The steps before the interval has shrunk to 1; after them the coefficients are `LIMITS`."""
-    best = {3: best_cubic, 5: best_quintic}[degree]
     steps: list[Coefficients] = []
-    lo, hi = mpmath.sqrt(lower) / SAFETY, SAFETY
-    while hi - lo > 2 * CONVERGED:
-        a, b, c, distance = best(lo, hi)
-        steps.append((float(a), float(b), float(c)))
-        lo, hi = 1 - distance, 1 + distance
+    with mpmath.workdps(DIGITS):
+        lo, hi = mpmath.sqrt(lower) / SAFETY, SAFETY
+        while hi - lo > 2 * CONVERGED:
+            a, b, c, distance = best_odd(degree, lo, hi)
+            steps.append((float(a), float(b), float(c)))
+            lo, hi = 1 - distance, 1 + distance
     return tuple(steps)
 
 
-@mpmath.workdps(DIGITS)
-def best_cubic(lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
+def best_odd(degree: int, lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
+    """(a, b, c) and the distance d of the odd polynomial of degree 3 or 5 nearest to 1 on [lo, hi]."""
+    with mpmath.workdps(DIGITS):
+        return _best_cubic(lo, hi) if degree == 3 else _best_quintic(lo, hi)
+
+
+def _best_cubic(lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
     """(a, b, 0) and the distance d of the cubic nearest to 1 on [lo, hi], in closed form.
 
     q(lo) = q(hi) = 1 - d gives a = -b (lo^2 + lo hi + hi^2); the inner maximum 1 + d, at s^2 = -a / (3 b), gives b.
@@ -66,8 +70,7 @@ def best_cubic(lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
     return -3 * b * third, b, mpf(0), -b * peak - 1
 
 
-@mpmath.workdps(DIGITS)
-def best_quintic(lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
+def _best_quintic(lo: mpf, hi: mpf) -> tuple[mpf, mpf, mpf, mpf]:
     """(a, b, c) and the distance d of the quintic nearest to 1 on [lo, hi], by a Remez exchange.
 
     Each round solves q(x_i) = 1 -+ d at lo, x_1, x_2, hi, then moves x_1 and x_2 to the extrema of q, the roots of a

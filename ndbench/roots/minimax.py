@@ -16,9 +16,9 @@ def minimax(A: Tensor, steps: int, lower: float, degree: int) -> Tensor:
 
         Y_{k+1} = Y_k H_k,    Z_{k+1} = H_k Z_k,    Z_k / sqrt(c) -> A^(-1/2).
 
-    sqrt(P_k) then follows the odd polynomial a s + b s^3 + c s^5, whose coefficients minimise the distance to 1 over the
-    interval that step k - 1 left (`minimax_coefficients`). They depend on `lower` and k alone, so nothing
-    is computed from the matrix. Eigenvalues of A / c below `lower` converge too, only later.
+    sqrt(P_k) then follows the odd polynomial a s + b s^3 + c s^5, whose coefficients minimise the distance to 1 over
+    the interval that step k - 1 left (`minimax_coefficients`). They depend on `lower` and k alone, so nothing is
+    computed from the matrix. Eigenvalues of A / c below `lower` converge too, only later.
 
     Args:
         A: symmetric positive definite, shape (..., n, n).

@@ -4,6 +4,7 @@ They run on the CPU, matrix by matrix. Half types are computed in float32 and ro
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ndbench.roots.precision import working_type
 
-Matrix = NDArray[np.floating]
+Matrix = NDArray[Any]
 
 
 def scipy_sqrtm(A: Tensor) -> Tensor:
@@ -51,10 +52,11 @@ def _each(A: Tensor, root: Callable[[Matrix], Matrix]) -> Tensor:
     return torch.from_numpy(stacked).reshape(A.shape).to(A)
 
 
-def _real(root: Matrix, dtype: np.dtype[np.floating]) -> Matrix:
+def _real(root: Matrix, dtype: np.dtype[Any]) -> Matrix:
     """The real part, or NaN where the imaginary part is more than rounding: then A was not positive definite.
 
-    Schur forms of nearly repeated eigenvalues hold 2 x 2 blocks whose complex pairs leave imaginary parts of rounding size.
+    Schur forms of nearly repeated eigenvalues hold 2 x 2 blocks whose complex pairs leave imaginary parts of rounding
+    size.
     """
     imaginary = np.abs(root.imag).max(initial=0.0)
     negligible = imaginary <= np.sqrt(np.finfo(dtype).eps) * np.abs(root.real).max(initial=0.0)

@@ -21,4 +21,5 @@ def spectral(A: Tensor) -> Tensor:
     eigenvalues, V = torch.linalg.eigh(A.to(working_type(A.dtype)))
     definite = (eigenvalues > 0).all(dim=-1, keepdim=True)
     d = torch.where(definite, eigenvalues, torch.nan).rsqrt()
-    return ((V * d.unsqueeze(-2)) @ V.mT).to(A.dtype)
+    D: Tensor = (V * d.unsqueeze(-2)) @ V.mT
+    return D.to(A.dtype)

@@ -46,9 +46,9 @@ def until(
 ) -> Convergence:
     """Draw (X_k, P_k) from `iterates` until ||I - P_k||_F <= tolerance for every matrix, or nothing improves.
 
-    A matrix that has ended is frozen: its answer does not depend on how long the others of its batch take. Below 1/2 the
-    residual of a convergent iteration at least halves in each step; once it does not, rounding has the
-    word and the matrix has stagnated. Above 1/2 an eigenvalue may still be on its way for many steps.
+    A matrix that has ended is frozen: its answer does not depend on how long the others of its batch take. Below 1/2
+    the residual of a convergent iteration at least halves in each step; once it does not, rounding has the word and the
+    matrix has stagnated. Above 1/2 an eigenvalue may still be on its way for many steps.
 
     Args:
         iterates: pairs of shape (..., n, n) each; P_k tends to I as X_k tends to the answer.
@@ -77,4 +77,5 @@ def until(
 
 
 def _residual(P: Tensor) -> Tensor:
-    return torch.linalg.matrix_norm(identity_like(P) - P, dtype=torch.float64)
+    residual: Tensor = torch.linalg.matrix_norm(identity_like(P) - P, dtype=torch.float64)
+    return residual

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def enumerated(x, patches):
         group = number % groups if patches.grouping == "interleaved" else number // (len(columns) // groups)
         members[group].append(values)
     if patches.pooled:
-        members = [[sum(parts, []) for parts in zip(*members, strict=True)]]
+        members = [[list(chain(*parts)) for parts in zip(*members, strict=True)]]
     found = [moments(np.array(group)) for group in members]
     mean, cov = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
@@ -66,14 +67,15 @@ class Case:
         trend = torch.linspace(-1, 1, self.shape[3], dtype=torch.float64)
         return (x + trend + self.offset + torch.arange(self.shape[1])[:, None, None] / 4).to(dtype)
 
-    @cache
-    def expected(self, dtype=torch.float64):
-        return enumerated(self.input(dtype), self.patches)
-
     def __str__(self):
         p = self.patches
         words = f"{self.shape} k{p.kernel_size} s{p.stride} p{p.padding} d{p.dilation} B{p.block} {p.grouping}"
         return words + (" pooled" if p.pooled else "")
+
+
+@cache
+def expected(case, dtype):
+    return enumerated(case.input(dtype), case.patches)
 
 
 def case(shape, kernel_size, *, offset=0.5, **options):

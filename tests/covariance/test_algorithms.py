@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ndbench.covariance import Patches, im2col, lagged, shifted, windows
 from ndbench.covariance.assembly import images_at_a_time
-from tests.covariance.enumeration import CASES, Case, case, enumerated
+from tests.covariance.enumeration import CASES, Case, case, enumerated, expected
 
 ALGORITHMS = (im2col, windows, shifted, lagged)
 DIFFERENTIABLE = (im2col, shifted, lagged)
@@ -20,7 +20,7 @@ def assert_right(case, algorithm, dtype):
     The second allows for the shift: it is the mean of the whole channel, not of the pixels that one column sees.
     """
     x = case.input(dtype)
-    (mean, cov), (true_mean, true_cov) = algorithm(x, case.patches), case.expected(dtype)
+    (mean, cov), (true_mean, true_cov) = algorithm(x, case.patches), expected(case, dtype)
     assert mean.shape == true_mean.shape
     assert cov.shape == true_cov.shape
     assert mean.dtype == cov.dtype == dtype
@@ -59,10 +59,10 @@ def test_random_configurations_agree_with_enumeration(data):
         grouping=data.draw(st.sampled_from(["channel", "interleaved"])),
     )
     x = Case((data.draw(st.integers(1, 2)), block * groups, *size), patches, seed=data.draw(st.integers(0, 99))).input()
-    expected = enumerated(x, patches)
+    true = enumerated(x, patches)
     for algorithm in ALGORITHMS:
-        for found, true in zip(algorithm(x, patches), expected, strict=True):
-            torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-12)
+        for found, part in zip(algorithm(x, patches), true, strict=True):
+            torch.testing.assert_close(found, part, rtol=1e-12, atol=1e-12)
 
 
 @each_algorithm
@@ -112,8 +112,8 @@ def test_any_memory_layout(algorithm):
         before = view.clone()
         found = algorithm(view, patches)
         assert torch.equal(view, before)
-        for part, expected in zip(found, algorithm(before.contiguous(), patches), strict=True):
-            torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-12)
+        for part, true in zip(found, algorithm(before.contiguous(), patches), strict=True):
+            torch.testing.assert_close(part, true, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", [shifted, lagged], ids=lambda f: f.__name__)
@@ -128,8 +128,8 @@ def test_images_in_several_portions(algorithm):
     x = torch.randn(8, 4, 400, 401, generator=torch.Generator().manual_seed(0)).double()
     assert images_at_a_time(x, 4) < len(x)
     patches = Patches.of(2, padding=1, stride=5)
-    for found, expected in zip(algorithm(x, patches), im2col(x, patches), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    for found, true in zip(algorithm(x, patches), im2col(x, patches), strict=True):
+        torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-12)
 
 
 GRADIENT_CASES = (

@@ -29,17 +29,17 @@ def test_im2col_flops():
 
 
 @pytest.mark.parametrize(
-    ("shape", "kernel", "stride", "padding", "block", "expected"),
+    ("shape", "patches", "measured"),
     [
-        ((16, 64, 32, 32), 3, 1, 1, 64, "lagged"),
-        ((16, 64, 32, 32), 3, 1, 1, 16, "lagged"),
-        ((8, 64, 32, 32), 5, 1, 2, 16, "lagged"),
-        ((64, 3, 32, 32), 7, 1, 3, 3, "lagged"),
-        ((16, 64, 32, 32), 3, 3, 1, 64, "im2col"),
-        ((64, 3, 32, 32), 5, 3, 2, 3, "im2col"),
-        ((16, 512, 4, 4), 3, 1, 1, 64, "im2col"),
-        ((16, 64, 16, 16), 1, 1, 0, 64, "im2col"),
+        ((16, 64, 32, 32), Patches.of(3, padding=1), "lagged"),
+        ((16, 64, 32, 32), Patches.of(3, padding=1, block=16), "lagged"),
+        ((8, 64, 32, 32), Patches.of(5, padding=2, block=16), "lagged"),
+        ((64, 3, 32, 32), Patches.of(7, padding=3), "lagged"),
+        ((16, 64, 32, 32), Patches.of(3, padding=1, stride=3), "im2col"),
+        ((64, 3, 32, 32), Patches.of(5, padding=2, stride=3), "im2col"),
+        ((16, 512, 4, 4), Patches.of(3, padding=1, block=64), "im2col"),
+        ((16, 64, 16, 16), Patches.of(1), "im2col"),
     ],
 )
-def test_the_choice_is_what_was_measured_to_be_fastest(shape, kernel, stride, padding, block, expected):
-    assert fastest(shape, Patches.of(kernel, stride=stride, padding=padding, block=block)) == expected
+def test_the_choice_is_what_was_measured_to_be_fastest(shape, patches, measured):
+    assert fastest(shape, patches) == measured

@@ -10,7 +10,7 @@ def random(*shape, seed=0, dtype=torch.float64):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
-def whitened_rows(x, kernel, mean, D, block, grouping):
+def whitened_rows(x, kernel, mean, D, *, block, grouping="channel"):
     """All patches (N L, C K) with each block replaced by (block - mean) D, one block after the other."""
     rows = functional.unfold(x, kernel).mT.flatten(0, 1)
     groups = x.shape[1] // block
@@ -36,7 +36,7 @@ def test_convolution_of_whitened_patches(kernel, grouping, block, pooled, with_b
     mean, D = random(F, seed=3), random(F, F, seed=4)
     if not pooled:
         mean, D = random(groups, F, seed=3), random(groups, F, F, seed=4)
-    expected = whitened_rows(x, kernel, mean, D, block, grouping) @ weight.flatten(1).T
+    expected = whitened_rows(x, kernel, mean, D, block=block, grouping=grouping) @ weight.flatten(1).T
     folded, new_bias = deconvolve(weight, bias, mean, D, grouping=grouping)
     assert folded.shape == weight.shape
     found = functional.conv2d(x, folded, new_bias).movedim(1, -1).flatten(0, 2)
@@ -50,7 +50,7 @@ def test_grouped_convolution(block, pooled):
     F, blocks = 4 * block, 8 // block
     shape = (F,) if pooled else (blocks, F)
     mean, D = random(*shape, seed=3), random(*shape, F, seed=4)
-    rows = whitened_rows(x, 2, mean, D, block, "channel")
+    rows = whitened_rows(x, 2, mean, D, block=block)
     halves = [rows[:, :16] @ weight[:3].flatten(1).T, rows[:, 16:] @ weight[3:].flatten(1).T]
     folded, new_bias = deconvolve(weight, bias, mean, D)
     found = functional.conv2d(x, folded, new_bias, groups=2).movedim(1, -1).flatten(0, 2)
@@ -59,7 +59,7 @@ def test_grouped_convolution(block, pooled):
 
 def test_depthwise_convolution():
     x, weight, mean, D = random(2, 3, 4, 4), random(3, 1, 2, 2, seed=1), random(3, 4, seed=2), random(3, 4, 4, seed=3)
-    rows = whitened_rows(x, 2, mean, D, 1, "channel").unflatten(1, (3, 4))
+    rows = whitened_rows(x, 2, mean, D, block=1).unflatten(1, (3, 4))
     folded, bias = deconvolve(weight, None, mean, D)
     found = functional.conv2d(x, folded, bias, groups=3).movedim(1, -1).flatten(0, 2)
     torch.testing.assert_close(found, (rows * weight.flatten(1)).sum(-1), rtol=1e-12, atol=1e-12)
@@ -69,7 +69,7 @@ def test_depthwise_convolution():
 def test_linear_layer(grouping):
     x, weight, bias = random(5, 6), random(4, 6, seed=1), random(4, seed=2)
     mean, D = random(2, 3, seed=3), random(2, 3, 3, seed=4)
-    rows = whitened_rows(x[:, :, None, None], 1, mean, D, 3, grouping)
+    rows = whitened_rows(x[:, :, None, None], 1, mean, D, block=3, grouping=grouping)
     folded, new_bias = deconvolve(weight, bias, mean, D, grouping=grouping)
     torch.testing.assert_close(
         functional.linear(x, folded, new_bias), functional.linear(rows, weight, bias), rtol=1e-12, atol=1e-12
@@ -83,7 +83,7 @@ def test_by_hand():
     assert bias.tolist() == [-1]
 
 
-def test_D_multiplies_from_the_right():
+def test_whitening_multiplies_from_the_right():
     # (p1, p2) D = (p1, p2 + 10 p1), of which the weight takes the second
     D = torch.tensor([[1.0, 10.0], [0.0, 1.0]])
     weight, _ = deconvolve(torch.tensor([[0.0, 1.0]]), None, torch.zeros(2), D)

@@ -75,7 +75,9 @@ def summary(report: Report) -> str:
 
 def _table(operation: str, verdicts: list[Verdict]) -> Table:
     """Implementations by checks; in each cell the worst measured / budget, and how many verdicts it is the worst of."""
-    table = Table(title=f"{operation}: worst measured / budget (1 is the gate), of how many verdicts", title_justify="left")
+    table = Table(
+        title=f"{operation}: worst measured / budget (1 is the gate), of how many verdicts", title_justify="left"
+    )
     checks = list(dict.fromkeys(v.check for v in verdicts))
     table.add_column("implementation", no_wrap=True)
     for check in checks:
