@@ -49,10 +49,10 @@ class Implementation:
     exempt_reason: str = ""
 
 
-def _converged(method: str) -> Callable[[Tensor], Tensor]:
+def _converged(method: str, lower: float) -> Callable[[Tensor], Tensor]:
     def function(A: Tensor) -> Tensor:
         # the unscaled Denman-Beavers iteration takes a step for every factor of 4 between A and I
-        return inverse_sqrt_to_tolerance(A, method=method, max_steps=1200).D
+        return inverse_sqrt_to_tolerance(A, method=method, lower=lower, max_steps=1200).D
 
     return function
 
@@ -74,13 +74,18 @@ def _exact(method: str, **promises: Any) -> Implementation:
 
 
 def _iteration(
-    method: str, iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]], order: int, *, scale_free: bool = False
+    method: str,
+    iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]],
+    order: int,
+    *,
+    lower: float = 1e-4,
+    scale_free: bool = False,
 ) -> Implementation:
-    """An iteration run until it has converged."""
+    """An iteration run until it has converged; the name tells a lower bound that is not the default."""
     return Implementation(
-        name=f"{method}.converged",
+        name=f"{method}.converged" if lower == 1e-4 else f"{method}.converged.lower{lower:g}",
         operation="inverse-sqrt",
-        function=_converged(method),
+        function=_converged(method, lower),
         iterates=iterates,
         order=order,
         scale_free=scale_free,
@@ -105,7 +110,9 @@ INVERSE_SQRT = (
     _iteration("denman_beavers", roots.denman_beavers_iterates, 2),
     _iteration("denman_beavers_plain", roots.denman_beavers_plain_iterates, 2),
     _iteration("minimax_cubic", partial(roots.minimax_iterates, lower=1e-4, degree=3), 2, scale_free=True),
-    _iteration("minimax_quintic", partial(roots.minimax_iterates, lower=1e-4, degree=5), 3, scale_free=True),
+    # the steps that level the error over [1e-4, 1] have no order: one falls below rounding as the regime begins
+    _iteration("minimax_quintic", partial(roots.minimax_iterates, lower=1e-4, degree=5), 0, scale_free=True),
+    _iteration("minimax_quintic", partial(roots.minimax_iterates, lower=1.0, degree=5), 3, lower=1.0, scale_free=True),
     _steps("newton_schulz", 1, scale_free=True),
     _steps("newton_schulz", 5, scale_free=True),
     _steps("newton_schulz", 15, scale_free=True),

@@ -1,6 +1,6 @@
 """The problems of each tier, for the checks of inverse square roots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import bfloat16, float16, float32, float64
 
@@ -98,4 +98,37 @@ def full(seed: int = 0) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys([*quick(seed), *large, *more]))
 
 
+def invariants(seed: int = 0) -> tuple[Problem, ...]:
+    """A few problems of each type: an invariant is asked of every implementation several times over."""
+    drawn = [
+        MatrixProblem("geometric", 12, 1e2, batch=3, seed=seed),
+        MatrixProblem("log_uniform", 33, 1e4, batch=3, seed=seed),
+        MatrixProblem("geometric", 16, 1e6, batch=3, dtype=float64, seed=seed),
+        MatrixProblem("repeated", 16, 256.0, batch=3, dtype=float64, seed=seed),
+        MatrixProblem("arithmetic", 12, 4.0, batch=3, dtype=float16, seed=seed),
+        MatrixProblem("arithmetic", 12, 4.0, batch=3, dtype=bfloat16, seed=seed),
+    ]
+    return (*drawn, PhotographProblem("astronaut", 3), PhotographProblem("camera", 3, gray=True))
+
+
+def stability(seed: int = 0) -> tuple[Problem, ...]:
+    """Mild and hard conditions: instability grows with the condition."""
+    shapes = ((12, 10.0, float64), (32, 1e4, float64), (16, 1e8, float64), (32, 1e3, float32))
+    drawn = [MatrixProblem("geometric", n, k, dtype=dtype, seed=seed) for n, k, dtype in shapes]
+    return (*drawn, PhotographProblem("chelsea", 3, dtype=float64))
+
+
+def order(seed: int = 0) -> tuple[Problem, ...]:
+    """Random spectra, so that every matrix of the batch starts at another error."""
+    return (MatrixProblem("log_uniform", 6, 3.0, batch=12, dtype=float64, seed=seed),)
+
+
+def _tiers(problems: Callable[[int], tuple[Problem, ...]]) -> dict[str, tuple[Problem, ...]]:
+    """The same kinds of problems in both tiers, on one seed or on three."""
+    return {"quick": problems(0), "full": tuple(dict.fromkeys(p for seed in range(3) for p in problems(seed)))}
+
+
+INVARIANTS = _tiers(invariants)
+STABILITY = _tiers(stability)
+ORDER = _tiers(order)
 VALUES: dict[str, tuple[Problem, ...]] = {"quick": quick(), "full": full()}

@@ -2,9 +2,9 @@
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Exact
-from ndbench.verify import values
+from ndbench.verify import invariants, stability, values
 from ndbench.verify.check import Check
-from ndbench.verify.problem_sets import VALUES
+from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
 
 
 def _exact(implementation: Implementation) -> bool:
@@ -15,6 +15,14 @@ def _truncated(implementation: Implementation) -> bool:
     return not _exact(implementation)
 
 
+def _iterative(implementation: Implementation) -> bool:
+    return implementation.iterates is not None
+
+
+def _of_known_order(implementation: Implementation) -> bool:
+    return implementation.order > 0
+
+
 CHECKS: tuple[Check, ...] = (
     Check("forward", "inverse-sqrt", values.forward, VALUES, _exact),
     Check("steps", "inverse-sqrt", values.steps, VALUES, _truncated),
@@ -23,4 +31,14 @@ CHECKS: tuple[Check, ...] = (
     Check("symmetry", "inverse-sqrt", values.symmetry, VALUES),
     Check("definiteness", "inverse-sqrt", values.definiteness, VALUES),
     Check("versus-eigh", "inverse-sqrt", values.versus_eigh, VALUES, _exact),
+    Check("scaling", "inverse-sqrt", invariants.scaling, INVARIANTS, invariants.homogeneous),
+    Check("similarity", "inverse-sqrt", invariants.similarity, INVARIANTS),
+    Check("permutation", "inverse-sqrt", invariants.permutation, INVARIANTS),
+    Check("block-diagonal", "inverse-sqrt", invariants.block_diagonal, INVARIANTS),
+    Check("batch-independence", "inverse-sqrt", invariants.batch_independence, INVARIANTS),
+    Check("layout", "inverse-sqrt", invariants.layout, INVARIANTS),
+    Check("unchanged", "inverse-sqrt", invariants.unchanged, INVARIANTS),
+    Check("repeatable", "inverse-sqrt", invariants.repeatable, INVARIANTS),
+    Check("stability", "inverse-sqrt", stability.stability, STABILITY, _iterative),
+    Check("order", "inverse-sqrt", stability.order, ORDER, _of_known_order),
 )

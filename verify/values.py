@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from ndbench.catalog import Implementation
 from ndbench.problems import Problem, dtype_name
 from ndbench.roots import spectral
+from ndbench.targets import Exact
 from ndbench.verify import budgets, metrics
 from ndbench.verify.answers import Truths, answer, question, truths
 from ndbench.verify.budgets import unit_roundoff
@@ -19,9 +20,7 @@ Batch = NDArray[np.float64]
 
 def forward(implementation: Implementation, problem: Problem) -> Measurement:
     """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n / 8), X* the certified or float64 root."""
-    true = _judgeable(implementation, problem)
-    allowed = np.array([budgets.forward(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
-    return compare(answer(implementation, problem), true, allowed)
+    return _distance_from_truth(implementation, problem)
 
 
 def steps(implementation: Implementation, problem: Problem) -> Measurement:
@@ -29,15 +28,17 @@ def steps(implementation: Implementation, problem: Problem) -> Measurement:
 
     r is the running error of the steps (`conditioning.running_error`), at least 1.
     """
-    true = _judgeable(implementation, problem)
-    u, target = unit_roundoff(problem.dtype), implementation.target
-    allowed = np.array(
-        [
-            budgets.steps(u, problem.n, min(amplification(target), k / 2), running_error(target, eigenvalues))
-            for k, eigenvalues in zip(true.kappa, true.eigenvalues, strict=True)
-        ]
-    )
-    return compare(answer(implementation, problem), true, allowed)
+    return _distance_from_truth(implementation, problem)
+
+
+def allowed(implementation: Implementation, dtype: torch.dtype, true: Truths) -> Batch:
+    """The error that each matrix of a batch may have: the budget of `forward` or of `steps`, as the target demands."""
+    u, n, target = unit_roundoff(dtype), true.value.shape[-1], implementation.target
+    if isinstance(target, Exact):
+        return np.array([budgets.forward(u, n, k) for k in true.kappa])
+    conditions = [min(amplification(target), k / 2) for k in true.kappa]
+    running = [running_error(target, eigenvalues) for eigenvalues in true.eigenvalues]
+    return np.array([budgets.steps(u, n, c, r) for c, r in zip(conditions, running, strict=True)])
 
 
 def whitening(implementation: Implementation, problem: Problem) -> Measurement:
@@ -66,7 +67,7 @@ def definiteness(implementation: Implementation, problem: Problem) -> Measuremen
     By Weyl's inequality an answer within its forward budget cannot lose more of its smallest eigenvalue, which is what
     keeps the root positive definite.
     """
-    true = _judgeable(implementation, problem)
+    true = judgeable_truths(implementation, problem)
     lost = metrics.eigenvalues(true.value)[:, 0] - metrics.eigenvalues(answer(implementation, problem))[:, 0]
     return _worst(lost / metrics.spectral_norm(true.value), budgets.forward, problem, true)
 
@@ -75,48 +76,57 @@ def versus_eigh(implementation: Implementation, problem: Problem) -> Measurement
     """||X - X*||_F / ||X*||_F no more than a small factor of what eigh in the same type reaches on the same matrix."""
     if problem.dtype in (torch.float16, torch.bfloat16):
         raise NotRun(f"there is no eigh in {dtype_name(problem.dtype)} to compare with")
-    true = _judgeable(implementation, problem)
+    true = judgeable_truths(implementation, problem)
     rival = metrics.relative_error(spectral(question(problem)).double().numpy(), true.value)
     u = unit_roundoff(problem.dtype)
-    allowed = np.array([budgets.versus_eigh(u, problem.n, k, e) for k, e in zip(true.kappa, rival, strict=True)])
-    return compare(answer(implementation, problem), true, allowed)
+    budget = np.array([budgets.versus_eigh(u, problem.n, k, e) for k, e in zip(true.kappa, rival, strict=True)])
+    return compare(answer(implementation, problem), true, budget)
 
 
-def compare(X: Batch, true: Truths, allowed: Batch) -> Measurement:
+def judgeable_truths(implementation: Implementation, problem: Problem) -> Truths:
+    """The truth for a problem, if the type has a correct digit left at its condition.
+
+    Raises:
+        NotRun: if it has none.
+    """
+    true = truths(problem, implementation.target)
+    requirejudgeable_truths(implementation, problem.dtype, float(true.kappa.max()))
+    return true
+
+
+def _distance_from_truth(implementation: Implementation, problem: Problem) -> Measurement:
+    true = judgeable_truths(implementation, problem)
+    return compare(answer(implementation, problem), true, allowed(implementation, problem.dtype, true))
+
+
+def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
     """The worst matrix's forward error beside its budget, provided that the truth is ten times better than that.
 
     Raises:
         NotRun: if the truth is too coarse to judge.
     """
-    if (true.relative_error > allowed / 10).any():
+    if (true.relative_error > budget / 10).any():
         coarse = true.relative_error.max()
-        raise NotRun(f"the truth ({true.source}) is known to {coarse:.1e} only, the budget is {allowed.min():.1e}")
-    measured, budget = metrics.worst(metrics.relative_error(X, true.value), allowed)
-    return Measurement(measured, budget, _evidence(true))
+        raise NotRun(f"the truth ({true.source}) is known to {coarse:.1e} only, the budget is {budget.min():.1e}")
+    return Measurement(*metrics.worst(metrics.relative_error(X, true.value), budget), _evidence(true))
 
 
-def require_judgeable(implementation: Implementation, dtype: torch.dtype, kappa: float) -> None:
+def requirejudgeable_truths(implementation: Implementation, dtype: torch.dtype, kappa: float) -> None:
     """Raise `NotRun` if the type has no correct digit left at this condition, whatever the implementation does."""
     sensitivity = min(kappa, amplification(implementation.target))
     if unit_roundoff(dtype) * sensitivity > budgets.BEYOND:
         raise NotRun(f"beyond {dtype_name(dtype)}: u times the condition of the target exceeds {budgets.BEYOND}")
 
 
-def _judgeable(implementation: Implementation, problem: Problem) -> Truths:
-    true = truths(problem, implementation.target)
-    require_judgeable(implementation, problem.dtype, float(true.kappa.max()))
-    return true
-
-
 def _identity(implementation: Implementation, problem: Problem) -> tuple[Truths, Batch, Batch]:
     """What the identities are made of: the truth for its condition numbers, the answer X and the matrix A."""
-    true = _judgeable(implementation, problem)
+    true = judgeable_truths(implementation, problem)
     return true, answer(implementation, problem), question(problem).double().numpy()
 
 
 def _worst(measured: Batch, formula: budgets.Formula, problem: Problem, true: Truths) -> Measurement:
-    allowed = np.array([formula(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
-    return Measurement(*metrics.worst(measured, allowed), _evidence(true))
+    budget = np.array([formula(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
+    return Measurement(*metrics.worst(measured, budget), _evidence(true))
 
 
 def _evidence(true: Truths) -> dict[str, float | str]:

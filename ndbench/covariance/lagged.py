@@ -22,6 +22,9 @@ def lagged(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
     strips that a window excludes would leave their rounding errors behind. Interior pieces take 2 N H W C B flops for
     each of ((2 kh - 1)(2 kw - 1) + 1) / 2 lags if the stride is 1.
 
+    The products are centered by channel, not by column: rounding errors are relative to the second moments about the
+    channel's mean, so with very few patches, where those exceed the covariance, "im2col" is the more accurate one.
+
     Args:
         x: input, shape (N, C, H, W), float32 or float64.
         patches: which patches, and their blocks.

@@ -12,7 +12,7 @@ def working_type(dtype: torch.dtype) -> torch.dtype:
 
 
 def frobenius_norm(A: Tensor) -> Tensor:
-    """The Frobenius norm c = ||A||_F of every matrix, shape (..., 1, 1), accumulated in float64 and rounded to the working type.
+    """The Frobenius norm of every matrix, shape (..., 1, 1), accumulated in float64, in the working type.
 
     The norm in A's own type is not good enough: float32 sums of n^2 squares were seen off by hundreds to thousands of
     units at n = 288 to 1152 on spectra with one small eigenvalue, and every T-step map inherits that error.

@@ -134,7 +134,9 @@ def extended(rows: Array, eps: float = 0.0) -> CovarianceTruth:
         OracleUnavailable: where longdouble is no wider than float64.
     """
     if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
-        raise OracleUnavailable("extended covariance: longdouble is float64 on this machine, which cannot grade float64")
+        raise OracleUnavailable(
+            "extended covariance: longdouble is float64 on this machine, which cannot grade float64"
+        )
     return _two_passes(rows.astype(np.longdouble), eps, "two passes in longdouble")
 
 
@@ -156,7 +158,7 @@ def truth(rows: Array, dtype: str, eps: float = 0.0) -> CovarianceTruth:
 
 
 def _two_passes(X: Array, eps: float, source: str) -> CovarianceTruth:
-    """mean = 1^T X / M, cov = Z^T Z / M with Z = X - mean, in X's type with the unit roundoff v.
+    """Mean = 1^T X / M, cov = Z^T Z / M with Z = X - mean, in X's type with the unit roundoff v.
 
     An error of the mean enters the covariance squared. Products are added in chunks, so each passes at most CHUNK +
     M / CHUNK additions, and with the subtraction, the product and the division about 4 more roundings.

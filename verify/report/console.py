@@ -18,6 +18,8 @@ from ndbench.verify.verdict import Status, Verdict
 NOT_RUN = "·"
 LOG_WIDTH = 160
 """Columns of a log: wide enough for the widest table."""
+MOST_COLUMNS = 8
+"""Checks in one table."""
 
 
 def _console() -> Console:
@@ -60,7 +62,10 @@ def show(report: Report) -> None:
     """Print a table for each operation, what was not run and why, every failure, and the count."""
     console = _console()
     for operation in dict.fromkeys(v.operation for v in report.verdicts):
-        console.print(_table(operation, [v for v in report.verdicts if v.operation == operation]))
+        mine = [v for v in report.verdicts if v.operation == operation]
+        checks = list(dict.fromkeys(v.check for v in mine))
+        for i in range(0, len(checks), MOST_COLUMNS):
+            console.print(_table(operation, [v for v in mine if v.check in checks[i : i + MOST_COLUMNS]]))
     _show_not_run(console, report)
     for verdict in report.failures:
         _show_failure(console, verdict)

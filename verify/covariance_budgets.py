@@ -1,0 +1,117 @@
+"""What the checks of covariance and deconvolution allow, entry by entry, with reasons.
+
+u is the unit roundoff of the arithmetic: 2^-53 for float64, 2^-24 for all other types, because half types are computed
+in float32 and rounded once. M is the number of rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ndbench.verify.budgets import unit_roundoff
+from ndbench.verify.oracles.covariance import patch_matrices
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """The sizes of what is added up; G is 1 where the blocks are pooled.
+
+    With y = x - (mean of its channel) inside the image and 0 outside, x~_a = x_a - (mean of column a):
+
+    Attributes:
+        rows: M.
+        level: max(mean |x_a|, mean |y_a|), (G, F).
+        spread: max(mean |x~_a| |x~_b|, mean |y_a| |y_b|), (G, F, F). An algorithm without a patch matrix cannot center
+            columns, only channels, and small images differ in the two.
+    """
+
+    rows: int
+    level: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, x: Array, arguments: Mapping[str, Any]) -> "Scales":
+        """The sizes for images (N, C, H, W) and the keywords of their patches."""
+        columns = patch_matrices(x, **arguments)
+        centered = patch_matrices(x - x.mean(axis=(0, 2, 3), keepdims=True), **arguments)
+        level = [np.maximum(abs(X).mean(0), abs(Y).mean(0)) for X, Y in zip(columns, centered, strict=True)]
+        spread = [np.maximum(_absolute(X - X.mean(0)), _absolute(Y)) for X, Y in zip(columns, centered, strict=True)]
+        return cls(len(columns[0]), np.stack(level), np.stack(spread))
+
+    @property
+    def largest(self) -> Array:
+        """The largest diagonal entry of the spread of each group, (G,)."""
+        largest: Array = np.diagonal(self.spread, axis1=-2, axis2=-1).max(axis=-1)
+        return largest
+
+
+def _absolute(Z: NDArray[np.floating[Any]]) -> Array:
+    """mean |z_a| |z_b|."""
+    size = abs(Z).astype(np.float64)
+    return np.asarray(size.T @ size / len(size))
+
+
+def arithmetic(dtype: torch.dtype) -> float:
+    """u: half types are computed in float32."""
+    return min(unit_roundoff(dtype), unit_roundoff(torch.float32))
+
+
+def rounding(dtype: torch.dtype, value: Array) -> Array:
+    """Rounding the answer to its type, and the truth to float64: 2 u |value|, and half the smallest subnormal."""
+    limits = torch.finfo(dtype)
+    return 2 * unit_roundoff(dtype) * abs(value) + limits.tiny * limits.eps / 2
+
+
+def mean(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
+    """|mean_a - mean*_a|: u (4 + log2(M) / 2) level_a, and rounding.
+
+    Pairwise or blocked sums lose at most log2(M) roundings of the size of the terms, and about half of it in practice.
+    """
+    return _mean_error(dtype, scales) + rounding(dtype, true)
+
+
+def covariance(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
+    """|cov_ab - cov*_ab|: u (8 + M / 4) spread_ab + e_a e_b, e being the mean's error, and rounding.
+
+    A product that adds one row after another is within (M + 2) u spread_ab of the truth, and a large part of that is
+    reached where many pixels are equal, as the zeros after a ReLU: then the errors have one sign. An
+    error of the mean enters squared, because sum (x~_a - e_a)(x~_b - e_b) / M = cov_ab + e_a e_b.
+    """
+    e = _mean_error(dtype, scales)
+    products = arithmetic(dtype) * (8 + scales.rows / 4) * scales.spread
+    return products + e[..., :, None] * e[..., None, :] + rounding(dtype, true)
+
+
+def semidefinite(dtype: torch.dtype, scales: Scales) -> Array:
+    """-lambda_min: sqrt(F) (2 u (8 + M / 4) + 2 u_type) max_a spread_aa, for each group.
+
+    Errors of independent signs in all entries of an (F, F) matrix have a norm of 2 sqrt(F) times one of them; F times one is
+    what the budget of the covariance would allow.
+    """
+    F = scales.level.shape[-1]
+    return np.sqrt(F) * (2 * arithmetic(dtype) * (8 + scales.rows / 4) + 2 * unit_roundoff(dtype)) * scales.largest
+
+
+def folding(dtype: torch.dtype, order: int, size: Array, folded: Array) -> Array:
+    """|y - y*| of an output y = b' + p . w': u (4 + sqrt(F)) (|p| + |mean|) . |D| |w| + u_type (|p| . |w'| + |b'| + |b|).
+
+    w' = D w adds F products, with errors of both signs; b' = b - mean . w' adds those of w' again, so both parts carry
+    the sizes |D| |w|, in which the cancellation of p . w' against mean . w' is seen. Then w' and b' are rounded once.
+
+    Args:
+        dtype: of the answer.
+        order: F.
+        size: (|p| + |mean|) . |D| |w|.
+        folded: |p| . |w'| + |b'| + |b|.
+    """
+    return arithmetic(dtype) * (4 + np.sqrt(order)) * size + unit_roundoff(dtype) * folded
+
+
+def _mean_error(dtype: torch.dtype, scales: Scales) -> Array:
+    return arithmetic(dtype) * (4 + np.log2(scales.rows) / 2) * scales.level

@@ -1,0 +1,175 @@
+"""Checks of what must not change a patch covariance, or must change it in a known way."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ndbench.catalog import Implementation
+from ndbench.covariance_problems import CovarianceProblem
+from ndbench.problems import dtype_name
+from ndbench.verify import metrics
+from ndbench.verify.budgets import unit_roundoff
+from ndbench.verify.check import Measurement
+from ndbench.verify.covariance_answers import (
+    Answer,
+    answer,
+    call,
+    question,
+    read,
+    respond,
+    shape_of,
+    true_values,
+    truths,
+)
+from ndbench.verify.covariance_values import entries, evidence
+from ndbench.verify.verdict import NotRun
+
+EPS = 0.25
+"""Added to the diagonal by the check of eps."""
+EXPONENTS = (-3, 5)
+"""Powers of 2 by which the check of scaling multiplies."""
+
+
+def translation(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """A constant added to each channel leaves the covariance: it may change by both budgets.
+
+    Blocks that are pooled get the same constants, for their means would differ otherwise.
+    """
+    x = question(problem)
+    if problem.padding not in (0, (0, 0)):
+        raise NotRun("zeros of the padding are not translated")
+    constants = _constants(problem)
+    moved = (x.double() + constants).to(problem.dtype)
+    if not torch.equal(moved.double(), x.double() + constants):
+        raise NotRun(f"the translated images are rounded in {dtype_name(problem.dtype)}")
+    allowed = truths(problem).budget + true_values(moved, problem.arguments()).budget
+    after = respond(implementation, moved, problem.arguments())
+    return entries(after.cov, answer(implementation, problem).cov, allowed)
+
+
+def channel_order(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """Channels moved on by one place inside each block move rows and columns: both answers may be off by a budget."""
+    x, true = question(problem), truths(problem)
+    block = problem.block or problem.C
+    if block == 1 or (problem.grouping == "interleaved" and block < problem.C):
+        raise NotRun("no two channels of this grouping can be exchanged inside a block")
+    before, order = answer(implementation, problem), _moved_on(problem.C, block)
+    after = respond(implementation, x[:, torch.from_numpy(order)], problem.arguments())
+    offsets = shape_of(x, problem.arguments())[1] // block
+    columns = (_moved_on(block, block)[:, None] * offsets + np.arange(offsets)).ravel()
+    wanted, allowed = before.cov[:, columns][..., columns], true.budget[:, columns][..., columns]
+    return entries(after.cov, wanted, 2 * allowed)
+
+
+def batch_order(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """The order of the images does not matter: mean and covariance may change by twice their budgets."""
+    if problem.N == 1:
+        raise NotRun("one image has no order")
+    after = respond(implementation, question(problem).roll(1, 0), problem.arguments())
+    before, true = answer(implementation, problem), truths(problem)
+    return entries(_all(after), _all(before), 2 * np.concatenate([true.mean_budget.ravel(), true.budget.ravel()]))
+
+
+def strides(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """The same values in other layouts of memory have the same mean and covariance, within the budgets of the truth.
+
+    What lies between the values is NaN, so reading it shows.
+    """
+    true = truths(problem)
+    allowed = np.concatenate([true.mean_budget.ravel(), true.budget.ravel()])
+    wanted = np.concatenate([true.mean.ravel(), true.cov.ravel()])
+    x = question(problem).to(implementation.devices[0])
+    found = [read(call(implementation, layout(x), problem.arguments()), x, problem.arguments()) for layout in LAYOUTS]
+    distance = np.concatenate([abs(_all(one) - wanted) for one in found]).astype(np.float64)
+    return Measurement(*metrics.worst(distance, np.tile(allowed, len(found))), evidence(true))
+
+
+def inputs_unchanged(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """The images are what they were: the number of pixels that differ is 0."""
+    x = question(problem).to(implementation.devices[0], copy=True)
+    call(implementation, x, problem.arguments())
+    return Measurement(float((x.cpu() != question(problem)).sum()), 0.0)
+
+
+def repeatability(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """The same images give the same bits again, after other images: the number of entries that differ is 0.
+
+    The first answer is read again at the end, so one that is overwritten by later calls shows.
+    """
+    x, arguments = question(problem).to(implementation.devices[0]), problem.arguments()
+    first = call(implementation, x.clone(), arguments)
+    kept = read(first, x, arguments)
+    kept = Answer(kept.mean.copy(), kept.cov.copy())
+    call(implementation, -x / 2, arguments)
+    again = read(call(implementation, x.clone(), arguments), x, arguments)
+    differ = [np.count_nonzero(_all(kept) != _all(other)) for other in (again, read(first, x, arguments))]
+    return Measurement(float(sum(differ)), 0.0)
+
+
+def eps(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """eps is added to the diagonal, where cov + eps may be rounded twice, and to nothing else, bit by bit."""
+    arguments = problem.arguments()
+    without, added = (
+        respond(implementation, question(problem), {**arguments, "eps": value}).cov for value in (0.0, EPS)
+    )
+    diagonal = np.eye(without.shape[-1])
+    return entries(added, without + EPS * diagonal, 2 * unit_roundoff(problem.dtype) * (abs(without) + EPS) * diagonal)
+
+
+def scaling(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """Images times 2^j have a mean times 2^j and a covariance times 4^j, bit by bit, as nothing is rounded otherwise."""
+    if problem.eps:
+        raise NotRun("eps is not scaled")
+    if torch.finfo(problem.dtype).bits < 32:
+        raise NotRun(f"{dtype_name(problem.dtype)} has no room for scaling")
+    before = answer(implementation, problem)
+    differ = 0
+    for j in EXPONENTS:
+        after = respond(implementation, question(problem) * 2.0**j, problem.arguments())
+        differ += np.count_nonzero(after.mean != before.mean * 2.0**j)
+        differ += np.count_nonzero(after.cov != before.cov * 4.0**j)
+    return Measurement(float(differ), 0.0)
+
+
+def _constants(problem: CovarianceProblem) -> Tensor:
+    """64, 128, ... for the channels of a block; one constant where pooled groups share channels, (C, 1, 1)."""
+    channel, block = torch.arange(problem.C), problem.block or problem.C
+    if problem.pooled and block < problem.C:
+        channel = channel % block if problem.grouping == "channel" else channel * 0
+    return 64.0 * (1 + channel.view(-1, 1, 1)).double()
+
+
+def _all(found: Answer) -> NDArray[np.float64]:
+    return np.concatenate([found.mean.ravel(), found.cov.ravel()])
+
+
+def _moved_on(channels: int, block: int) -> NDArray[np.int64]:
+    """Channels in an order in which each block is moved on by one."""
+    return np.roll(np.arange(channels).reshape(-1, block), 1, axis=1).ravel()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _columns_first(x: Tensor) -> Tensor:
+    return x.mT.contiguous().mT
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.transpose(0, 1).contiguous().transpose(0, 1)
+
+
+def _sliced(x: Tensor) -> Tensor:
+    """Every second column, inside a frame."""
+    N, C, H, W = x.shape
+    surroundings = torch.full((N, C, H + 2, 2 * W + 1), torch.nan, dtype=x.dtype, device=x.device)
+    view = surroundings[:, :, 1:-1, 1::2]
+    view.copy_(x)
+    return view
+
+
+LAYOUTS: tuple[Callable[[Tensor], Tensor], ...] = (_channels_last, _columns_first, _channels_first, _sliced)
