@@ -1,7 +1,7 @@
 """Every implementation by name: tuples, no registration, no discovery."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ class Implementation:
         scale_free: for inverse square roots, f(4^j A) = 2^-j f(A) bit by bit.
         iterates: for iterations, the function that yields (X_k, P_k) from A; it makes convergence order and
             stability checkable.
+        unchecked: the same function without validation of its input: NaN in exactly the bad matrices, nothing raised.
         order: of convergence, where there are iterates.
         exempt: names of checks it is not held to.
         exempt_reason: why.
@@ -44,15 +45,21 @@ class Implementation:
     devices: tuple[str, ...] = ("cpu", "cuda")
     scale_free: bool = False
     iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
+    unchecked: Callable[..., Any] | None = None
     order: int = 0
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
 
+    def unchecked_only(self) -> "Implementation":
+        """The implementation whose function is the unchecked one."""
+        assert self.unchecked is not None
+        return replace(self, function=self.unchecked)
 
-def _converged(method: str, lower: float) -> Callable[[Tensor], Tensor]:
-    def function(A: Tensor) -> Tensor:
+
+def _converged(method: str, lower: float) -> Callable[..., Tensor]:
+    def function(A: Tensor, *, check: bool = True) -> Tensor:
         # the unscaled Denman-Beavers iteration takes a step for every factor of 4 between A and I
-        return inverse_sqrt_to_tolerance(A, method=method, lower=lower, max_steps=1200).D
+        return inverse_sqrt_to_tolerance(A, method=method, lower=lower, max_steps=1200, check=check).D
 
     return function
 
@@ -60,17 +67,20 @@ def _converged(method: str, lower: float) -> Callable[[Tensor], Tensor]:
 def _steps(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False) -> Implementation:
     """An iteration stopped after T steps; the name says how many, and how many of them are scaled."""
     scaled = f"s{scaled_steps}" if scaled_steps else ""
+    function = partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps)
     return Implementation(
         name=f"{method}.T{steps}{scaled}",
         operation="inverse-sqrt",
-        function=partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps),
+        function=function,
+        unchecked=partial(function, check=False),
         target=Steps(method, steps, scaled_steps=scaled_steps),
         scale_free=scale_free,
     )
 
 
 def _exact(method: str, **promises: Any) -> Implementation:
-    return Implementation(method, "inverse-sqrt", partial(inverse_sqrt, method=method), **promises)
+    function = partial(inverse_sqrt, method=method)
+    return Implementation(method, "inverse-sqrt", function, unchecked=partial(function, check=False), **promises)
 
 
 def _iteration(
@@ -82,10 +92,12 @@ def _iteration(
     scale_free: bool = False,
 ) -> Implementation:
     """An iteration run until it has converged; the name tells a lower bound that is not the default."""
+    function = _converged(method, lower)
     return Implementation(
         name=f"{method}.converged" if lower == 1e-4 else f"{method}.converged.lower{lower:g}",
         operation="inverse-sqrt",
-        function=_converged(method, lower),
+        function=function,
+        unchecked=partial(function, check=False),
         iterates=iterates,
         order=order,
         scale_free=scale_free,

@@ -143,7 +143,7 @@ class CovarianceProblem:
 
 
 def _times(value: Pair) -> str:
-    """ "3" or "3x5"."""
+    """One number, or two as 3x5."""
     return str(value) if isinstance(value, int) else "x".join(map(str, value))
 
 
@@ -161,8 +161,7 @@ def _crops(image: Images, shape: tuple[int, ...], rng: np.random.Generator) -> I
 class DeconvolutionProblem:
     """A weight, a bias, means and deconvolution matrices, and patches to apply them to.
 
-    D is no symmetric matrix, and its columns differ in size by up to 1000, as those of an inverse square root do. The patches
-    lie about the mean.
+    D is not symmetric, and its columns differ in size by up to 1000, as those of an inverse square root do.
 
     Attributes:
         channels: of the input.
@@ -172,7 +171,7 @@ class DeconvolutionProblem:
         pooled: whether one mean and one D serve every block.
         grouping: "channel" or "interleaved".
         groups: of the convolution.
-        bias: whether there is one.
+        biased: whether there is a bias.
         rows: patches.
         dtype: the type to which everything is rounded.
         seed: of the random values.
@@ -185,7 +184,7 @@ class DeconvolutionProblem:
     pooled: bool = True
     grouping: str = "channel"
     groups: int = 1
-    bias: bool = True
+    biased: bool = True
     rows: int = 16
     dtype: torch.dtype = torch.float32
     seed: int = 0
@@ -199,7 +198,7 @@ class DeconvolutionProblem:
         parts += [f"groups{self.groups}"] if self.groups > 1 else []
         parts += ["separate"] if not self.pooled else []
         parts += ["interleaved"] if self.grouping == "interleaved" else []
-        parts += [] if self.bias else ["unbiased"]
+        parts += [] if self.biased else ["unbiased"]
         return "-".join([*parts, dtype_name(self.dtype), f"s{self.seed}"])
 
     @property
@@ -217,17 +216,17 @@ class DeconvolutionProblem:
         kernel = () if self.kernel_size is None else pair(self.kernel_size)
         return self._drawn("weight", self.outputs, self.channels // self.groups, *kernel)
 
-    def offset(self) -> Tensor | None:
+    def bias(self) -> Tensor | None:
         """The bias (outputs,), or None."""
-        return self._drawn("bias", self.outputs) if self.bias else None
+        return self._drawn("bias", self.outputs) if self.biased else None
 
     def mean(self) -> Tensor:
         """(F,) pooled, else (G, F)."""
         shape = (self.columns // self.blocks,)
         return 3 * self._drawn("mean", *(shape if self.pooled else (self.blocks, *shape)))
 
-    def D(self) -> Tensor:
-        """(F, F) pooled, else (G, F, F)."""
+    def matrix(self) -> Tensor:
+        """D, (F, F) pooled, else (G, F, F)."""
         F = self.columns // self.blocks
         entries = self._drawn("D", *((F, F) if self.pooled else (self.blocks, F, F)), dtype=torch.float64)
         return (entries * torch.logspace(0, -3, F, dtype=torch.float64)).to(self.dtype)

@@ -52,7 +52,7 @@ class Scales:
 
 
 def _absolute(Z: NDArray[np.floating[Any]]) -> Array:
-    """mean |z_a| |z_b|."""
+    """The mean over rows of |z_a| |z_b|."""
     size = abs(Z).astype(np.float64)
     return np.asarray(size.T @ size / len(size))
 
@@ -65,7 +65,7 @@ def arithmetic(dtype: torch.dtype) -> float:
 def rounding(dtype: torch.dtype, value: Array) -> Array:
     """Rounding the answer to its type, and the truth to float64: 2 u |value|, and half the smallest subnormal."""
     limits = torch.finfo(dtype)
-    return 2 * unit_roundoff(dtype) * abs(value) + limits.tiny * limits.eps / 2
+    return np.asarray(2 * unit_roundoff(dtype) * abs(value) + limits.tiny * limits.eps / 2)
 
 
 def mean(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
@@ -77,29 +77,31 @@ def mean(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
 
 
 def covariance(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
-    """|cov_ab - cov*_ab|: u (8 + M / 4) spread_ab + e_a e_b, e being the mean's error, and rounding.
+    """|cov_ab - cov*_ab|: u (8 + M) spread_ab + e_a e_b, e being the mean's error, and rounding.
 
-    A product that adds one row after another is within (M + 2) u spread_ab of the truth, and a large part of that is
-    reached where many pixels are equal, as the zeros after a ReLU: then the errors have one sign. An
-    error of the mean enters squared, because sum (x~_a - e_a)(x~_b - e_b) / M = cov_ab + e_a e_b.
+    Centering, products and M additions in any order are proven to stay within that to first order. Sums of one row
+    after another reach a third of it where many pixels are equal, as in the dark parts of photographs and the zeros
+    after a ReLU: the errors then have one sign. An error of the mean enters squared, because
+    sum (x~_a - e_a)(x~_b - e_b) / M = cov_ab + e_a e_b.
     """
     e = _mean_error(dtype, scales)
-    products = arithmetic(dtype) * (8 + scales.rows / 4) * scales.spread
+    products = arithmetic(dtype) * (8 + scales.rows) * scales.spread
     return products + e[..., :, None] * e[..., None, :] + rounding(dtype, true)
 
 
 def semidefinite(dtype: torch.dtype, scales: Scales) -> Array:
-    """-lambda_min: sqrt(F) (2 u (8 + M / 4) + 2 u_type) max_a spread_aa, for each group.
+    """-lambda_min: sqrt(F) (u (8 + M) + 2 u_type) max_a spread_aa, for each group.
 
-    Errors of independent signs in all entries of an (F, F) matrix have a norm of 2 sqrt(F) times one of them; F times one is
-    what the budget of the covariance would allow.
+    Errors of independent signs in all entries of an (F, F) matrix have a norm of 2 sqrt(F) times one of them; the
+    budget of the covariance would allow F times one.
     """
     F = scales.level.shape[-1]
-    return np.sqrt(F) * (2 * arithmetic(dtype) * (8 + scales.rows / 4) + 2 * unit_roundoff(dtype)) * scales.largest
+    entry = arithmetic(dtype) * (8 + scales.rows) + 2 * unit_roundoff(dtype)
+    return np.asarray(np.sqrt(F) * entry * scales.largest)
 
 
 def folding(dtype: torch.dtype, order: int, size: Array, folded: Array) -> Array:
-    """|y - y*| of an output y = b' + p . w': u (4 + sqrt(F)) (|p| + |mean|) . |D| |w| + u_type (|p| . |w'| + |b'| + |b|).
+    """|y - y*| of y = b' + p . w': u (4 + sqrt(F)) (|p| + |mean|) . |D| |w| + u_type (|p| . |w'| + |b'| + |b|).
 
     w' = D w adds F products, with errors of both signs; b' = b - mean . w' adds those of w' again, so both parts carry
     the sizes |D| |w|, in which the cancellation of p . w' against mean . w' is seen. Then w' and b' are rounded once.
@@ -110,8 +112,8 @@ def folding(dtype: torch.dtype, order: int, size: Array, folded: Array) -> Array
         size: (|p| + |mean|) . |D| |w|.
         folded: |p| . |w'| + |b'| + |b|.
     """
-    return arithmetic(dtype) * (4 + np.sqrt(order)) * size + unit_roundoff(dtype) * folded
+    return np.asarray(arithmetic(dtype) * (4 + np.sqrt(order)) * size + unit_roundoff(dtype) * folded)
 
 
 def _mean_error(dtype: torch.dtype, scales: Scales) -> Array:
-    return arithmetic(dtype) * (4 + np.log2(scales.rows) / 2) * scales.level
+    return np.asarray(arithmetic(dtype) * (4 + np.log2(scales.rows) / 2) * scales.level)

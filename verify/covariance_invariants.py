@@ -109,18 +109,18 @@ def repeatability(implementation: Implementation, problem: CovarianceProblem) ->
     return Measurement(float(sum(differ)), 0.0)
 
 
-def eps(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """eps is added to the diagonal, where cov + eps may be rounded twice, and to nothing else, bit by bit."""
+def diagonal(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
+    """Only the diagonal changes with eps: by eps, where cov + eps may be rounded twice. The rest is bitwise equal."""
     arguments = problem.arguments()
     without, added = (
         respond(implementation, question(problem), {**arguments, "eps": value}).cov for value in (0.0, EPS)
     )
-    diagonal = np.eye(without.shape[-1])
-    return entries(added, without + EPS * diagonal, 2 * unit_roundoff(problem.dtype) * (abs(without) + EPS) * diagonal)
+    eye = np.eye(without.shape[-1])
+    return entries(added, without + EPS * eye, 2 * unit_roundoff(problem.dtype) * (abs(without) + EPS) * eye)
 
 
 def scaling(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """Images times 2^j have a mean times 2^j and a covariance times 4^j, bit by bit, as nothing is rounded otherwise."""
+    """Images times 2^j have 2^j times the mean and 4^j times the covariance, bit by bit: no rounding differs."""
     if problem.eps:
         raise NotRun("eps is not scaled")
     if torch.finfo(problem.dtype).bits < 32:
@@ -129,8 +129,8 @@ def scaling(implementation: Implementation, problem: CovarianceProblem) -> Measu
     differ = 0
     for j in EXPONENTS:
         after = respond(implementation, question(problem) * 2.0**j, problem.arguments())
-        differ += np.count_nonzero(after.mean != before.mean * 2.0**j)
-        differ += np.count_nonzero(after.cov != before.cov * 4.0**j)
+        differ += int((after.mean != before.mean * 2.0**j).sum())
+        differ += int((after.cov != before.cov * 4.0**j).sum())
     return Measurement(float(differ), 0.0)
 
 

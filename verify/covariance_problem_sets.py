@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import bfloat16, float16, float32, float64
+from torch import bfloat16, float16, float64
 
-from ndbench.covariance_problems import CovarianceProblem, DeconvolutionProblem
+from ndbench.covariance_problems import CovarianceProblem, DeconvolutionProblem, Pair, pair
 
 Problems = list[CovarianceProblem]
 
 
 def _kernels(seed: int) -> Problems:
     """Kernels of every kind: odd, even, rectangular, a row, a column."""
-    kernels = (1, 2, 3, 5, (2, 3), (3, 5), (1, 4), (5, 1))
+    kernels: tuple[Pair, ...] = (1, 2, 3, 5, (2, 3), (3, 5), (1, 4), (5, 1))
     single = [CovarianceProblem(C=3, kernel_size=k, padding=1, seed=seed) for k in kernels]
     double = [replace(p, N=2, dtype=float64, seed=seed) for p in single]
     return [*single, *double, CovarianceProblem(C=2, H=13, W=12, kernel_size=7, padding=3, seed=seed)]
 
 
 def _geometry(seed: int) -> Problems:
-    """Strides, paddings up to the kernel and dilations, along both axes alike and not; images smaller than the kernel."""
+    """Strides, paddings up to the kernel and dilations, equal on both axes or not; images below the kernel."""
     usual = CovarianceProblem(C=2, H=12, W=9, seed=seed)
     return [
         *(replace(usual, stride=s, padding=1) for s in (2, 3, (1, 2), (3, 1))),
@@ -45,7 +45,7 @@ def _smallest(seed: int) -> Problems:
 
 def _blocks(seed: int, data: str = "normal") -> Problems:
     """Blocks, pooled and separate, in both groupings, with kernels whose pixels the blocks divide or do not."""
-    shapes = [(8, 4, 3), (6, 2, 3), (6, 3, 2), (8, 2, 2), (6, 1, 3), (4, 2, (2, 3))]
+    shapes: list[tuple[int, int, Pair]] = [(8, 4, 3), (6, 2, 3), (6, 3, 2), (8, 2, 2), (6, 1, 3), (4, 2, (2, 3))]
     return [
         CovarianceProblem(
             N=2, C=C, H=9, W=8, kernel_size=k, padding=1, block=B, pooled=p, grouping=g, data=data, seed=seed
@@ -102,6 +102,7 @@ def _large_mean(seed: int) -> Problems:
         replace(usual, block=1, pooled=True),
         replace(usual, pooled=True),
         replace(usual, pooled=True, grouping="interleaved"),
+        replace(usual, pooled=True, grouping="interleaved", dtype=float64),
         replace(usual, kernel_size=2, stride=2),
         replace(usual, kernel_size=5, H=9),
         replace(usual, N=8, H=30, W=30),
@@ -113,7 +114,15 @@ def _large_mean(seed: int) -> Problems:
 
 def _coded(seed: int) -> Problems:
     """Images as small as the dilated kernel, every pixel another: each column is one pixel, and can be told."""
-    shapes = [(8, 4, 3), (6, 3, 2), (8, 2, 2), (6, 1, 3), (12, 4, (3, 2)), (4, 2, 1), (12, 2, 3)]
+    shapes: list[tuple[int, int, Pair]] = [
+        (8, 4, 3),
+        (6, 3, 2),
+        (8, 2, 2),
+        (6, 1, 3),
+        (12, 4, (3, 2)),
+        (4, 2, 1),
+        (12, 2, 3),
+    ]
     return [
         CovarianceProblem(
             *_just_fitting(C, k, dilation), k, dilation=dilation, block=B, pooled=p, grouping=g, data="coded", seed=seed
@@ -125,8 +134,8 @@ def _coded(seed: int) -> Problems:
     ]
 
 
-def _just_fitting(C: int, kernel: int | tuple[int, int], dilation: int) -> tuple[int, int, int, int]:
-    kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
+def _just_fitting(C: int, kernel: Pair, dilation: int) -> tuple[int, int, int, int]:
+    kh, kw = pair(kernel)
     return 2, C, dilation * (kh - 1) + 1, dilation * (kw - 1) + 1
 
 
@@ -162,9 +171,10 @@ def _deconvolution(seed: int) -> list[DeconvolutionProblem]:
         *(replace(usual, groups=2, block=B, pooled=p) for B in (None, 2) for p in (True, False)),
         replace(usual, outputs=8, groups=8, kernel_size=3, pooled=False),
         replace(usual, pooled=True, grouping="interleaved"),
+        replace(usual, pooled=True, grouping="interleaved", dtype=float64),
         replace(usual, channels=64, kernel_size=None, block=16, pooled=False, grouping="interleaved"),
-        replace(usual, channels=3, outputs=1, kernel_size=7, bias=False),
-        replace(usual, block=2, pooled=False, bias=False),
+        replace(usual, channels=3, outputs=1, kernel_size=7, biased=False),
+        replace(usual, block=2, pooled=False, biased=False),
     ]
     some = shapes[6:12]
     return [*shapes, *(replace(p, dtype=dtype) for dtype in (float64, float16, bfloat16) for p in some)]

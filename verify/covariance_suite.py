@@ -18,7 +18,7 @@ _INVARIANTS = {
     "strides": covariance_invariants.strides,
     "inputs-unchanged": covariance_invariants.inputs_unchanged,
     "repeatability": covariance_invariants.repeatability,
-    "eps": covariance_invariants.eps,
+    "eps": covariance_invariants.diagonal,
     "scaling": covariance_invariants.scaling,
 }
 

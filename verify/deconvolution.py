@@ -19,7 +19,7 @@ Arguments = tuple[Tensor, Tensor | None, Tensor, Tensor]
 
 
 def folding(implementation: Implementation, problem: DeconvolutionProblem) -> Measurement:
-    """b' + p . w' of every patch p and output is b + sum over blocks of ((p_g - mean_g) D_g) . w_g, within a budget.
+    """|b' + p . w' - (b + sum over g of ((p_g - mean_g) D_g) . w_g)| within its budget, for every patch p and output.
 
     Both sides are evaluated in longdouble from the rounded tensors.
     """
@@ -57,8 +57,8 @@ def repeatability(implementation: Implementation, problem: DeconvolutionProblem)
 
 def question(problem: DeconvolutionProblem, device: str = "cpu") -> Arguments:
     """Weight, bias, mean and D, made anew."""
-    bias = problem.offset()
-    tensors = (problem.weight(), problem.mean(), problem.D())
+    bias = problem.bias()
+    tensors = (problem.weight(), problem.mean(), problem.matrix())
     weight, mean, D = (tensor.to(device) for tensor in tensors)
     return weight, None if bias is None else bias.to(device), mean, D
 

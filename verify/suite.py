@@ -2,7 +2,7 @@
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Exact
-from ndbench.verify import invariants, stability, values
+from ndbench.verify import invariants, robustness, stability, values
 from ndbench.verify.check import Check
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
 
@@ -13,6 +13,10 @@ def _exact(implementation: Implementation) -> bool:
 
 def _truncated(implementation: Implementation) -> bool:
     return not _exact(implementation)
+
+
+def _has_unchecked(implementation: Implementation) -> bool:
+    return implementation.unchecked is not None
 
 
 def _iterative(implementation: Implementation) -> bool:
@@ -39,6 +43,8 @@ CHECKS: tuple[Check, ...] = (
     Check("layout", "inverse-sqrt", invariants.layout, INVARIANTS),
     Check("unchanged", "inverse-sqrt", invariants.unchanged, INVARIANTS),
     Check("repeatable", "inverse-sqrt", invariants.repeatable, INVARIANTS),
+    Check("isolation", "inverse-sqrt", robustness.isolation, INVARIANTS, _has_unchecked),
+    Check("rejection", "inverse-sqrt", robustness.rejection, INVARIANTS, _has_unchecked),
     Check("stability", "inverse-sqrt", stability.stability, STABILITY, _iterative),
     Check("order", "inverse-sqrt", stability.order, ORDER, _of_known_order),
 )

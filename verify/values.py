@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ndbench.catalog import Implementation
 from ndbench.problems import Problem, dtype_name
 from ndbench.roots import spectral
-from ndbench.targets import Exact
+from ndbench.targets import Exact, Target
 from ndbench.verify import budgets, metrics
 from ndbench.verify.answers import Truths, answer, question, truths
 from ndbench.verify.budgets import unit_roundoff
@@ -90,7 +90,7 @@ def judgeable_truths(implementation: Implementation, problem: Problem) -> Truths
         NotRun: if it has none.
     """
     true = truths(problem, implementation.target)
-    requirejudgeable_truths(implementation, problem.dtype, float(true.kappa.max()))
+    require_judgeable(implementation.target, problem.dtype, true)
     return true
 
 
@@ -111,10 +111,11 @@ def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
     return Measurement(*metrics.worst(metrics.relative_error(X, true.value), budget), _evidence(true))
 
 
-def requirejudgeable_truths(implementation: Implementation, dtype: torch.dtype, kappa: float) -> None:
-    """Raise `NotRun` if the type has no correct digit left at this condition, whatever the implementation does."""
-    sensitivity = min(kappa, amplification(implementation.target))
-    if unit_roundoff(dtype) * sensitivity > budgets.BEYOND:
+def require_judgeable(target: Target, dtype: torch.dtype, true: Truths) -> None:
+    """Raise `NotRun` if the type has no correct digit left on this problem, whatever the implementation does."""
+    condition = min(float(true.kappa.max()), amplification(target))
+    collected = max(running_error(target, eigenvalues) for eigenvalues in true.eigenvalues)
+    if unit_roundoff(dtype) * max(condition, collected) > budgets.BEYOND:
         raise NotRun(f"beyond {dtype_name(dtype)}: u times the condition of the target exceeds {budgets.BEYOND}")
 
 

@@ -25,22 +25,22 @@ def require_square_floats(A: Tensor, name: str) -> None:
 def faults(A: Tensor, *, semidefinite: bool) -> dict[str, Tensor]:
     """For each kind of fault, which matrices have it: boolean tensors of shape (...). Never synchronizes.
 
-    Rounding must not make a fault, so each limit is a multiple of n u ||A||_F, u the unit roundoff of A's type: the
-    asymmetry that remains when two triangles are computed separately, and the negative eigenvalue that a
-    semidefinite matrix may get. `semidefinite` allows the latter; without it a Cholesky factor of A itself must exist.
+    Rounding must not make a fault. Two triangles computed separately differ by 4 sqrt(n) u ||A||_F at most, u the unit
+    roundoff of A's type; a semidefinite matrix may get an eigenvalue of -n u ||A||_F, which `semidefinite`
+    allows. Without it a Cholesky factor of A itself must exist.
     """
     n = A.shape[-1]
     W = A.to(working_type(A.dtype))
     finite = W.isfinite().all(dim=-1).all(dim=-1)
     W = torch.where(finite[..., None, None], W, identity_like(W))
     c = frobenius_norm(W)
-    rounding = n * torch.finfo(A.dtype).eps / 2 * c
+    u = torch.finfo(A.dtype).eps / 2
     asymmetry = torch.linalg.matrix_norm(W - W.mT)
-    lifted = W + rounding * identity_like(W) if semidefinite else W
+    lifted = W + n * u * c * identity_like(W) if semidefinite else W
     _, failed = torch.linalg.cholesky_ex(lifted)
     return {
         "NaN or infinite entries": ~finite,
-        "not symmetric beyond rounding": asymmetry > 4 * rounding[..., 0, 0],
+        "not symmetric beyond rounding": asymmetry > 4 * n**0.5 * u * c[..., 0, 0],
         "not positive definite": (failed != 0) | (c[..., 0, 0] == 0),
     }
 

@@ -2,8 +2,8 @@
 
 Three oracles, for the same rows:
 
-- exact: integers. Sums of squares below 2^53 are exact in float64 in whatever order they are added, and the rest is done
-  with Python's integers, whose quotient is correctly rounded;
+- exact: integers. Sums of squares below 2^53 are exact in float64 in whatever order they are added, and the rest is
+  done with Python's integers, whose quotient is correctly rounded;
 - extended: two passes in numpy's longdouble, where that is wider than float64;
 - float64: two passes in float64. It grades float32, whose unit roundoff is 2^29 times as large.
 """
@@ -50,7 +50,7 @@ def patch_columns(
 ) -> list[Array]:
     """The columns (c, i, j) of the patch matrix, in this order.
 
-    Column (c, i, j) at the output (n, y, x) is the pixel (s_r y + d_r i, s_c x + d_c j) of channel c of the padded image n.
+    Column (c, i, j) at the output (n, y, x) is the pixel (s_r y + d_r i, s_c x + d_c j) of channel c of padded image n.
 
     Args:
         x: images (N, C, H, W).

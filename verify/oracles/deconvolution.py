@@ -40,7 +40,7 @@ def whitened_outputs(problem: DeconvolutionProblem) -> list[WhitenedOutput]:
     """
     if problem.dtype == torch.float64 and np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
         raise OracleUnavailable("whitened patches: longdouble is float64 on this machine, which cannot grade float64")
-    bias = problem.offset()
+    bias = problem.bias()
     b = np.zeros(problem.outputs, dtype=np.longdouble) if bias is None else extended(bias)
     return [_output(problem, o, b[o]) for o in range(problem.outputs)]
 
@@ -58,7 +58,7 @@ def extended(tensor: Tensor) -> Array:
 
 def _output(problem: DeconvolutionProblem, o: int, b: Any) -> WhitenedOutput:
     patches, w = extended(problem.patches()), extended(problem.weight()[o]).ravel()
-    means, matrices = extended(problem.mean()), extended(problem.D())
+    means, matrices = extended(problem.mean()), extended(problem.matrix())
     seen = columns_of_output(problem, o)
     value, size, weight, shift = np.full(problem.rows, b), np.zeros(problem.rows), np.zeros_like(w), 0 * b
     for g, columns in enumerate(group_columns(problem.columns, problem.blocks, problem.grouping)):
