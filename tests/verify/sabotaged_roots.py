@@ -1,0 +1,285 @@
+"""Wrong inverse square roots, each with the check that must catch it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ndbench import inverse_sqrt
+from ndbench.catalog import CATALOG, Implementation
+from ndbench.roots.precision import frobenius_norm, identity_like
+from ndbench.targets import Exact, Steps
+
+BASE = {i.name: i for i in CATALOG if i.operation == "inverse-sqrt"}
+SPECTRAL = BASE["spectral"]
+NS5 = BASE["newton_schulz.T5"]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    name: str
+    check: str
+    implementation: Implementation
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def exact(name: str, check: str, function: Callable[[Tensor], Any], **changes: Any) -> Sabotage:
+    """A wrong function in the place of the spectral root."""
+    return Sabotage(name, check, replace(SPECTRAL, name=f"sabotaged: {name}", function=function, **changes))
+
+
+def five_steps(name: str, function: Callable[[Tensor], Any], check: str = "steps") -> Sabotage:
+    """A wrong function in the place of five Newton-Schulz steps."""
+    return Sabotage(name, check, replace(NS5, name=f"sabotaged: {name}", function=function))
+
+
+def newton_schulz_scaled_by(c: Callable[[Tensor], Tensor], steps: int = 5) -> Callable[[Tensor], Tensor]:
+    def function(A: Tensor) -> Tensor:
+        scale = c(A)
+        Y, Z, eye = A / scale, identity_like(A).expand_as(A), identity_like(A)
+        for _ in range(steps):
+            S = (3 * eye - Z @ Y) / 2
+            Y, Z = Y @ S, S @ Z
+        return Z / scale.sqrt()
+
+    return function
+
+
+def first_matrix_only(A: Tensor) -> Tensor:
+    return inverse_sqrt(A[:1], method="spectral").expand(len(A), -1, -1)
+
+
+def nan_in_the_last(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral").clone()
+    X[-1, 0, 0] = torch.nan
+    return X
+
+
+def another_square_root(A: Tensor) -> Tensor:
+    """Whitens as well as the principal root, but the sign of its smallest eigenvalue is wrong."""
+    eigenvalues, V = torch.linalg.eigh(A.double())
+    d = eigenvalues.rsqrt()
+    d[:, -1] *= -1
+    return ((V * d[:, None, :]) @ V.mT).to(A.dtype)
+
+
+def cholesky_whitening(A: Tensor) -> Tensor:
+    """L^-1 with A = L L^T: L^-1 A L^-T = I, but it is not the symmetric root."""
+    return torch.linalg.inv(torch.linalg.cholesky(A.double())).to(A.dtype)
+
+
+def with_noise(A: Tensor, size: float, *, symmetric: bool) -> Tensor:
+    X = inverse_sqrt(A, method="spectral")
+    noise = torch.randn(A.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(A.dtype)
+    noise = (noise + noise.mT) / 2 if symmetric else noise.triu(1)
+    return X + size * X.norm(dim=(1, 2), keepdim=True) * noise / A.shape[-1]
+
+
+def seven_u_kappa_off(A: Tensor) -> Tensor:
+    u = torch.finfo(A.dtype).eps / 2
+    kappa = torch.linalg.cond(A.double()).clamp(min=2)[:, None, None]
+    return (inverse_sqrt(A.double(), method="spectral") * (1 + 7 * u * kappa)).to(A.dtype)
+
+
+def input_scaled_in_place(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral")
+    A.div_(A.norm())
+    return X
+
+
+class StaleBuffer:
+    """Hands out the same tensor every time, so the next call overwrites the answer."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[Any, Tensor] = {}
+
+    def __call__(self, A: Tensor) -> Tensor:
+        buffer = self.buffers.setdefault((A.shape, A.dtype), torch.empty_like(A))
+        return buffer.copy_(inverse_sqrt(A, method="spectral"))
+
+
+class OneCallLate:
+    """Answers the question before."""
+
+    def __init__(self) -> None:
+        self.before: dict[Any, Tensor] = {}
+
+    def __call__(self, A: Tensor) -> Tensor:
+        X = inverse_sqrt(A, method="spectral")
+        late = self.before.get((A.shape, A.dtype), X)
+        self.before[A.shape, A.dtype] = X
+        return late
+
+
+def unseeded_rounding(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral")
+    return X * (1 + torch.finfo(A.dtype).eps * torch.randint(0, 2, A.shape))
+
+
+def storage_order(A: Tensor) -> Tensor:
+    """Reads the matrices as if they were contiguous."""
+    dense = torch.empty(A.shape).stride()
+    return inverse_sqrt(torch.nan_to_num(A.as_strided(A.shape, dense)) + identity_like(A), method="newton_schulz")
+
+
+def storage_order_where_strided(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A.contiguous(), method="spectral")
+    return X if A.is_contiguous() else X.roll(1, dims=-1)
+
+
+def batch_wide_shift(A: Tensor) -> Tensor:
+    return inverse_sqrt(A + 1e-3 * A.abs().max() * identity_like(A), method="spectral")
+
+
+def first_entry_raised(A: Tensor) -> Tensor:
+    A = A.clone()
+    A[:, 0, 0] *= 1.05
+    return inverse_sqrt(A, method="spectral")
+
+
+def diagonal_only(A: Tensor) -> Tensor:
+    return torch.diag_embed(A.diagonal(dim1=1, dim2=2).rsqrt())
+
+
+def coupled_blocks(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral")
+    return X + 1e-2 * X.abs().amax(dim=(1, 2), keepdim=True)
+
+
+def absolute_eps(A: Tensor) -> Tensor:
+    return inverse_sqrt(A + 1e-2 * identity_like(A), method="spectral")
+
+
+def rounded(bits: int, A: Tensor) -> Tensor:
+    """Mantissas of so many bits, as tensor cores round their operands."""
+    mantissa, exponent = torch.frexp(A)
+    return torch.ldexp((mantissa * 2**bits).round() / 2**bits, exponent)
+
+
+def newton_schulz_rounding_operands(A: Tensor, bits: int) -> Tensor:
+    c = frobenius_norm(A)
+    Y, Z, eye = A / c, identity_like(A).expand_as(A), identity_like(A)
+    for _ in range(5):
+        S = (3 * eye - rounded(bits, Z) @ rounded(bits, Y)) / 2
+        Y, Z = rounded(bits, Y) @ rounded(bits, S), rounded(bits, S) @ rounded(bits, Z)
+    return (Z / c.sqrt()).to(A.dtype)
+
+
+def uncoupled_iterates(A: Tensor):
+    """P <- (3 P - P^3 A) / 2: the same map as Newton-Schulz, unstable in floating point."""
+    c = frobenius_norm(A)
+    P = identity_like(A).expand_as(A)
+    while True:
+        yield P / c.sqrt(), P
+        P = (3 * P - P @ P @ P @ (A / c)) / 2
+
+
+def damped_iterates(A: Tensor):
+    """Half a Newton-Schulz step at a time: linear convergence."""
+    c = frobenius_norm(A)
+    Y, Z, eye = A / c, identity_like(A).expand_as(A), identity_like(A)
+    while True:
+        P = Z @ Y
+        yield Z / c.sqrt(), P
+        S = (5 * eye - P) / 4
+        Y, Z = Y @ S, S @ Z
+
+
+def answers_bad_matrices(A: Tensor) -> Tensor:
+    return torch.nan_to_num(inverse_sqrt(A, method="spectral", check=False), nan=1.0)
+
+
+def one_bad_matrix_spoils_the_batch(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral", check=False)
+    return X + 0 * X.sum()
+
+
+def raises_without_a_name(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral", check=False)
+    if X.isnan().any():
+        raise ValueError("bad matrix")
+    return X
+
+
+def raises(A: Tensor) -> Tensor:
+    raise RuntimeError("out of memory")
+
+
+def right(A: Tensor) -> Tensor:
+    return inverse_sqrt(A, method="spectral")
+
+
+def steps_of(method: str, steps: int, **options: Any) -> Callable[[Tensor], Tensor]:
+    return partial(inverse_sqrt, method=method, steps=steps, **options)
+
+
+SABOTAGE = (
+    exact("zeros", "forward", torch.zeros_like),
+    exact("identity", "forward", lambda A: identity_like(A).expand_as(A).clone()),
+    exact("scaled by 1 + 1e-3", "forward", lambda A: right(A) * 1.001),
+    exact("scaled by 1 + 1e-6", "forward", lambda A: right(A) * (1 + 1e-6)),
+    exact("first matrix only", "forward", first_matrix_only),
+    exact("NaN in one entry", "forward", nan_in_the_last),
+    exact("infinity", "forward", lambda A: right(A) + torch.inf),
+    exact("one call late", "forward", OneCallLate()),
+    exact("float64 computed in float32", "forward", lambda A: right(A.float()).to(A.dtype)),
+    exact("answers in float64", "forward", lambda A: right(A.double())),
+    exact("answers in another shape", "forward", lambda A: right(A).flatten()),
+    exact("answers nothing", "forward", lambda A: None),
+    exact("raises", "forward", raises),
+    exact("five steps claimed to be the root", "forward", steps_of("newton_schulz", 5)),
+    exact("square root instead of its inverse", "whitening", lambda A: torch.linalg.inv(right(A))),
+    exact("inverse instead of its square root", "whitening", torch.linalg.inv),
+    exact("whole-batch norm, converged", "whitening", newton_schulz_scaled_by(lambda A: A.norm(), 8)),
+    exact("negative root", "definiteness", lambda A: -right(A)),
+    exact("another square root", "definiteness", another_square_root),
+    exact("Cholesky whitening", "symmetry", cholesky_whitening),
+    exact("upper triangle off", "symmetry", partial(with_noise, size=1e-2, symmetric=False)),
+    exact("noise that does not commute", "commutation", partial(with_noise, size=1e-2, symmetric=True)),
+    exact("seven u kappa off", "versus-eigh", seven_u_kappa_off),
+    exact("declared scale-free, is not", "scaling", BASE["scipy_sqrtm"].function, scale_free=True),
+    exact("absolute eps", "scaling", absolute_eps),
+    exact("diagonal only", "similarity", diagonal_only),
+    exact("first entry raised", "permutation", first_entry_raised),
+    exact("coupled blocks", "block-diagonal", coupled_blocks),
+    exact("batch-wide shift", "batch-independence", batch_wide_shift),
+    exact("storage order where strided", "layout", storage_order_where_strided),
+    exact("storage order", "layout", storage_order),
+    exact("input scaled in place", "unchanged", input_scaled_in_place),
+    exact("stale buffer", "repeatable", StaleBuffer()),
+    exact("unseeded rounding", "repeatable", unseeded_rounding),
+    exact("answers bad matrices", "isolation", right, unchecked=answers_bad_matrices),
+    exact("one bad matrix spoils the batch", "isolation", right, unchecked=one_bad_matrix_spoils_the_batch),
+    exact("never rejects", "rejection", partial(inverse_sqrt, method="spectral", check=False)),
+    exact("rejects without a name", "rejection", raises_without_a_name),
+    exact("uncoupled iteration", "stability", right, iterates=uncoupled_iterates),
+    exact("never converges", "stability", right, iterates=lambda A: iter(lambda: (A, A), None)),
+    exact("damped iteration", "order", right, iterates=damped_iterates, order=2),
+    five_steps("one step too few", steps_of("newton_schulz", 4)),
+    five_steps("one step too many", steps_of("newton_schulz", 6)),
+    five_steps("converged instead of five steps", right),
+    five_steps("scaled by the trace", newton_schulz_scaled_by(lambda A: torch.einsum("bii->b", A)[:, None, None])),
+    five_steps("not scaled", newton_schulz_scaled_by(lambda A: torch.ones_like(A[:, :1, :1]))),
+    five_steps("whole-batch norm", newton_schulz_scaled_by(lambda A: A.norm())),
+    five_steps("forgets to scale back", lambda A: inverse_sqrt(A, steps=5) * frobenius_norm(A).sqrt().to(A.dtype)),
+    five_steps("tf32 products in float32", partial(newton_schulz_rounding_operands, bits=11)),
+    five_steps("bfloat16 products in float32", partial(newton_schulz_rounding_operands, bits=8)),
+    Sabotage(
+        "minimax for another lower bound",
+        "steps",
+        replace(BASE["minimax_quintic.T5"], function=steps_of("minimax_quintic", 5, lower=2e-4)),
+    ),
+    Sabotage(
+        "one scaled step too few",
+        "steps",
+        replace(BASE["denman_beavers.T9s4"], function=steps_of("denman_beavers", 9, scaled_steps=3)),
+    ),
+    Sabotage("wrong target", "steps", replace(NS5, target=Steps("newton_schulz", 6))),
+    Sabotage("wrong iteration", "steps", replace(NS5, target=Steps("minimax_cubic", 5))),
+    Sabotage("steps claimed exact", "whitening", replace(NS5, target=Exact())),
+)

@@ -1,0 +1,33 @@
+"""Every check of inverse square roots fails on something wrong, on the problems of the quick tier."""
+
+import pytest
+
+from ndbench.verify.suite import CHECKS
+from tests.verify.sabotaged_roots import SABOTAGE
+
+BY_NAME = {check.name: check for check in CHECKS if check.operation == "inverse-sqrt"}
+
+
+def first_failure(check, implementation):
+    """The first verdict of the quick tier that catches it, among the problems that are quick to pose."""
+    for problem in check.problems["quick"]:
+        if problem.n <= 33 and problem.dtype in implementation.dtypes:
+            verdict = check(implementation, problem)
+            if verdict.status == "failed":
+                return verdict
+    return None
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGE, ids=str)
+def test_is_caught(sabotage):
+    check = BY_NAME[sabotage.check]
+    assert check.applies(sabotage.implementation)
+    assert first_failure(check, sabotage.implementation) is not None
+
+
+def test_every_check_has_a_sabotage():
+    assert {sabotage.check for sabotage in SABOTAGE} == set(BY_NAME)
+
+
+def test_names_are_unique():
+    assert len({sabotage.name for sabotage in SABOTAGE}) == len(SABOTAGE)
