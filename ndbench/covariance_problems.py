@@ -232,9 +232,10 @@ class DeconvolutionProblem:
         return (entries * torch.logspace(0, -3, F, dtype=torch.float64)).to(self.dtype)
 
     def patches(self) -> Tensor:
-        """Rows of patches of all channels, (rows, columns)."""
-        about = 3 * self._drawn("about", 1, self.columns)
-        return about + self._drawn("patches", self.rows, self.columns)
+        """Rows of patches of all channels, (rows, columns); the first is zero, and shows the bias alone."""
+        patches = 3 * self._drawn("about", 1, self.columns) + self._drawn("patches", self.rows, self.columns)
+        patches[0] = 0
+        return patches
 
     def _drawn(self, what: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         values = _seeded(self.seed, self.columns, what).standard_normal(shape)

@@ -93,6 +93,11 @@ class MatrixProblem:
             raise ValueError(f"MatrixProblem: 'repeated' needs n to be a power of 2; got {self.n}")
 
     @property
+    def random(self) -> bool:
+        """Whether another seed gives other matrices."""
+        return self.matrix not in NAMED and self.matrix != "repeated"
+
+    @property
     def name(self) -> str:
         """A name from which the problem can be told, and run again."""
         condition = "" if self.matrix in NAMED else f"-k{self.condition:.0e}".replace("e+0", "e").replace("e+", "e")

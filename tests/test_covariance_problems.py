@@ -4,6 +4,7 @@ import torch
 
 from ndbench.covariance_problems import CovarianceProblem, DeconvolutionProblem
 from ndbench.images import photograph
+from ndbench.operations import patch_covariance
 
 KINDS = ["normal", "integers", "offset", "coded", "photograph:astronaut", "photograph:camera", "relu:coffee"]
 
@@ -52,14 +53,12 @@ def test_names_tell_what_differs():
 
 
 def test_arguments_are_keywords_of_patch_covariance():
-    from ndbench.operations import patch_covariance
-
     mean, cov = patch_covariance(CovarianceProblem().x(), **CovarianceProblem().arguments())
     assert (mean.shape, cov.shape) == ((36,), (36, 36))
 
 
 def test_unknown_data_are_refused():
-    with pytest.raises(ValueError, match="data must be one of normal, .*; got 'noise'"):
+    with pytest.raises(ValueError, match=r"data must be one of normal, .*; got 'noise'"):
         CovarianceProblem(data="noise")
 
 

@@ -97,16 +97,15 @@ def inputs_unchanged(implementation: Implementation, problem: CovarianceProblem)
 def repeatability(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
     """The same images give the same bits again, after other images: the number of entries that differ is 0.
 
-    The first answer is read again at the end, so one that is overwritten by later calls shows.
+    The first answer is read again after the other images, so one that a later call overwrites shows.
     """
     x, arguments = question(problem).to(implementation.devices[0]), problem.arguments()
     first = call(implementation, x.clone(), arguments)
-    kept = read(first, x, arguments)
-    kept = Answer(kept.mean.copy(), kept.cov.copy())
+    kept = _all(read(first, x, arguments))
     call(implementation, -x / 2, arguments)
-    again = read(call(implementation, x.clone(), arguments), x, arguments)
-    differ = [np.count_nonzero(_all(kept) != _all(other)) for other in (again, read(first, x, arguments))]
-    return Measurement(float(sum(differ)), 0.0)
+    later = _all(read(first, x, arguments))
+    again = _all(read(call(implementation, x.clone(), arguments), x, arguments))
+    return Measurement(float((kept != later).sum() + (kept != again).sum()), 0.0)
 
 
 def diagonal(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
@@ -143,6 +142,7 @@ def _constants(problem: CovarianceProblem) -> Tensor:
 
 
 def _all(found: Answer) -> NDArray[np.float64]:
+    """Mean and covariance in one line."""
     return np.concatenate([found.mean.ravel(), found.cov.ravel()])
 
 

@@ -50,8 +50,9 @@ def repeatability(implementation: Implementation, problem: DeconvolutionProblem)
     kept = [tensor.clone() for tensor in first]
     weight, bias, mean, D = asked
     _respond(implementation, problem, (-weight / 2, bias, mean, 2 * D))
+    later = [tensor.clone() for tensor in first]
     again = _respond(implementation, problem, asked)
-    differ = [(one != k).sum() for other in (again, first) for one, k in zip(other, kept, strict=True)]
+    differ = [(one != k).sum() for other in (later, again) for one, k in zip(other, kept, strict=True)]
     return Measurement(float(sum(differ)), 0.0)
 
 

@@ -11,6 +11,7 @@ from ndbench.problems import Problem
 from ndbench.verify import metrics
 from ndbench.verify.answers import question, respond
 from ndbench.verify.check import Measurement
+from ndbench.verify.invariants import SAME_NUMBERS
 from ndbench.verify.values import allowed, judgeable_truths
 
 FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -25,12 +26,12 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def isolation(implementation: Implementation, problem: Problem) -> Measurement:
-    """Without checks, a bad matrix at the head of a batch becomes NaN; the others keep their answers within two budgets.
+    """Without checks, a bad matrix at the head of a batch becomes NaN; the others keep their answers.
 
     Measured is the worst over all kinds of fault, infinite where the bad matrix got an answer.
     """
     true = judgeable_truths(implementation, problem)
-    budget = 2 * allowed(implementation, problem.dtype, true)
+    budget = SAME_NUMBERS * allowed(implementation, problem.dtype, true)
     unchecked = implementation.unchecked_only()
     good = respond(unchecked, question(problem))
     error = np.zeros(len(good))

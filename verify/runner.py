@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ndbench.catalog import CATALOG, Implementation
+from ndbench.catalog import CATALOG, OPERATIONS, Implementation
+from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.environment import environment
 from ndbench.verify.suite import CHECKS
@@ -146,3 +147,44 @@ def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lamb
         verdicts.append(case.run())
         progress(case, verdicts[-1])
     return Report(tuple(verdicts), environment(), time.perf_counter() - started)
+
+
+def verify(
+    function: Callable[..., Any],
+    operation: str,
+    *,
+    target: str = "exact",
+    dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32),
+    device: str = "cpu",
+    tier: str = "quick",
+) -> Report:
+    """Judge a function of one's own by every check of an operation.
+
+    Args:
+        function: called as the operation's public function is: an inverse square root with A of shape (batch, n, n); a
+            covariance with x, the kernel size and the keywords of `ndbench.patch_covariance`.
+        operation: "inverse-sqrt", "covariance" or "deconvolution".
+        target: for inverse square roots, "exact" or the map it computes, such as "newton_schulz:5".
+        dtypes: the types that it accepts; problems of other types are "not run".
+        device: where its inputs are put, "cpu" or "cuda".
+        tier: "quick" or "full".
+
+    Returns:
+        The report: `report.passed`, `report.failures` and every verdict.
+
+    Raises:
+        ValueError: if the operation or the target is unknown.
+
+    Example:
+        >>> import torch
+        >>> def root_of_the_diagonal(A):
+        ...     return torch.diag_embed(A.diagonal(dim1=-2, dim2=-1).rsqrt())
+        >>> report = verify(root_of_the_diagonal, "inverse-sqrt")
+        >>> report.passed, len(report.failures) > 100
+        (False, True)
+    """
+    if operation not in OPERATIONS:
+        raise ValueError(f"verify: operation must be one of {', '.join(OPERATIONS)}; got {operation!r}")
+    name = getattr(function, "__name__", "function")
+    mine = Implementation(name, operation, function, target=parse_target(target), dtypes=dtypes, devices=(device,))
+    return run(cases(Selection(tier=tier, device=device), implementations=[mine]))

@@ -144,7 +144,7 @@ def coarse_products(x, k, eps=0.0, digits=torch.bfloat16, **how):
 
 
 def computed_in_half(x, k, **how):
-    return tuple(t.to(x.dtype) for t in covariance_of(rows(x.float(), k, **how).to(x.dtype), how.get("eps", 0.0)))
+    return difference_of_moments(x, k, **how)
 
 
 def mutating(x, k, **how):
@@ -216,7 +216,7 @@ def first_channel_damped(x, k, **how):
 
 
 def storage_order(x, k, **how):
-    return right(torch.as_strided(x, x.shape, torch.empty(x.shape).stride()), k, **how)
+    return right(torch.as_strided(x, x.shape, torch.empty(x.shape).stride()).nan_to_num(), k, **how)
 
 
 def gaps_ignored(x, k, **how):
@@ -281,9 +281,13 @@ SABOTAGE = (
     Sabotage("hidden eps", hidden_eps, "scaling", usual),
     Sabotage("bfloat16 products", coarse_products, "covariance", usual),
     Sabotage("float16 products", partial(coarse_products, digits=torch.float16), "covariance", small),
-    Sabotage("float32 products for float64", partial(coarse_products, digits=torch.float32), "covariance",
-             replace(usual, dtype=torch.float64)),
-    Sabotage("half types all the way", computed_in_half, "covariance", replace(half, H=20, W=20)),
+    Sabotage(
+        "float32 products for float64",
+        partial(coarse_products, digits=torch.float32),
+        "covariance",
+        replace(usual, dtype=torch.float64),
+    ),
+    Sabotage("half types all the way", computed_in_half, "covariance", replace(half, data="relu:coffee")),
     Sabotage("input mutated", mutating, "inputs-unchanged", usual),
     Sabotage("previous answer", stale(), "repeatability", usual),
     Sabotage("answer overwritten later", overwriting(), "repeatability", usual),
