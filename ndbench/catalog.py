@@ -135,12 +135,19 @@ INVERSE_SQRT = (
     _steps("minimax_quintic", 5, scale_free=True),
 )
 
+
+def _covariance(algorithm: str, **promises: Any) -> Implementation:
+    return Implementation(algorithm, "covariance", partial(patch_covariance, algorithm=algorithm), **promises)
+
+
+ONE_PRODUCT = "the product of the patch matrix with itself adds up (a, b) and (b, a) in different orders"
+
 COVARIANCE = (
-    *(
-        Implementation(algorithm, "covariance", partial(patch_covariance, algorithm=algorithm))
-        for algorithm in ("im2col", "shifted", "lagged", "auto")
-    ),
-    Implementation("windows", "covariance", partial(patch_covariance, algorithm="windows"), devices=("cpu",)),
+    _covariance("im2col", exempt=("exact-symmetry",), exempt_reason=ONE_PRODUCT),
+    _covariance("windows", devices=("cpu",)),
+    _covariance("shifted"),
+    _covariance("lagged"),
+    _covariance("auto", exempt=("exact-symmetry",), exempt_reason=f"it may choose im2col: {ONE_PRODUCT}"),
 )
 
 DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)

@@ -4,6 +4,7 @@ u is the unit roundoff of the arithmetic: 2^-53 for float64, 2^-24 for all other
 in float32 and rounded once. M is the number of rows.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,27 +77,36 @@ def mean(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
     return _mean_error(dtype, scales) + rounding(dtype, true)
 
 
-def covariance(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
-    """|cov_ab - cov*_ab|: u (8 + M) spread_ab + e_a e_b, e being the mean's error, and rounding.
+def summation(M: int) -> float:
+    """The error, in units u, of a sum of M products of centered entries: s(M) = 8 + min(M, 8 sqrt(M)).
 
-    Centering, products and M additions in any order are proven to stay within that to first order. Sums of one row
-    after another reach a third of it where many pixels are equal, as in the dark parts of photographs and the zeros
-    after a ReLU: the errors then have one sign. An error of the mean enters squared, because
+    M additions in any order are proven to take M units to first order. Errors of independent signs take sqrt(M) and
+    less, but where many pixels are equal, as in the dark parts of photographs and the zeros after a ReLU, they have one
+    sign for as long as one accumulator runs: up to 160 units were seen at M = 1008. An implementation that adds up more
+    than about a thousand rows in one accumulator loses digits that blocks would keep.
+    """
+    return 8 + min(M, 8 * math.sqrt(M))
+
+
+def covariance(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
+    """|cov_ab - cov*_ab|: u s(M) spread_ab + e_a e_b, e being the mean's error, and rounding.
+
+    s(M) is what centering, products and sums take (`summation`). An error of the mean enters squared, because
     sum (x~_a - e_a)(x~_b - e_b) / M = cov_ab + e_a e_b.
     """
     e = _mean_error(dtype, scales)
-    products = arithmetic(dtype) * (8 + scales.rows) * scales.spread
+    products = arithmetic(dtype) * summation(scales.rows) * scales.spread
     return products + e[..., :, None] * e[..., None, :] + rounding(dtype, true)
 
 
 def semidefinite(dtype: torch.dtype, scales: Scales) -> Array:
-    """-lambda_min: sqrt(F) (u (8 + M) + 2 u_type) max_a spread_aa, for each group.
+    """-lambda_min: sqrt(F) (u s(M) + 2 u_type) max_a spread_aa, for each group, s as in `summation`.
 
     Errors of independent signs in all entries of an (F, F) matrix have a norm of 2 sqrt(F) times one of them; the
     budget of the covariance would allow F times one.
     """
     F = scales.level.shape[-1]
-    entry = arithmetic(dtype) * (8 + scales.rows) + 2 * unit_roundoff(dtype)
+    entry = arithmetic(dtype) * summation(scales.rows) + 2 * unit_roundoff(dtype)
     return np.asarray(np.sqrt(F) * entry * scales.largest)
 
 

@@ -107,6 +107,7 @@ def _large_mean(seed: int) -> Problems:
         replace(usual, N=8, H=30, W=30),
         replace(usual, padding=1),
         replace(usual, dtype=float64),
+        replace(usual, pooled=True, grouping="interleaved", dtype=float64),
         replace(usual, padding=1, dtype=float64),
     ]
 

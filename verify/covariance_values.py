@@ -24,7 +24,7 @@ def mean(implementation: Implementation, problem: CovarianceProblem) -> Measurem
 
 
 def covariance(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """|cov_ab - cov*_ab| <= u (8 + M) spread_ab + e_a e_b, entry by entry; e is the mean's error.
+    """|cov_ab - cov*_ab| <= u s(M) spread_ab + e_a e_b, entry by entry; e is the mean's error.
 
     On data with a large mean this says that errors may not grow with it: those of E[x_a x_b] - mean_a mean_b do.
 
@@ -55,7 +55,7 @@ def exact_symmetry(implementation: Implementation, problem: CovarianceProblem) -
 
 
 def semidefinite(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """-lambda_min(cov - eps I) <= sqrt(F) (u (8 + M) + 2 u_type) max_a spread_aa."""
+    """-lambda_min(cov - eps I) <= sqrt(F) (u s(M) + 2 u_type) max_a spread_aa."""
     true = truths(problem)
     lowest = metrics.eigenvalues(answer(implementation, problem).cov)[:, 0] - problem.eps
     allowed = budgets.semidefinite(problem.dtype, true.scales)

@@ -96,7 +96,7 @@ def batch_independence(implementation: Implementation, problem: Problem) -> Meas
     return _worst(_agreement(implementation, problem, X, SAME_NUMBERS) for X in (alone, np.concatenate(beside)))
 
 
-def layout(implementation: Implementation, problem: Problem) -> Measurement:
+def strides(implementation: Implementation, problem: Problem) -> Measurement:
     """Transposed, strided and expanded inputs give the answer of their contiguous copies, but for the order of sums."""
     A = question(problem)
     # of a batch expanded without a copy only the first matrix is the problem's
@@ -106,7 +106,7 @@ def layout(implementation: Implementation, problem: Problem) -> Measurement:
     return _worst(_agreement(implementation, problem, X, SAME_NUMBERS) for X in (*found, first_repeated))
 
 
-def unchanged(implementation: Implementation, problem: Problem) -> Measurement:
+def inputs_unchanged(implementation: Implementation, problem: Problem) -> Measurement:
     """The input has the same bits after the call."""
     A = question(problem).to(implementation.devices[0], copy=True)
     before = A.clone()
@@ -114,7 +114,7 @@ def unchanged(implementation: Implementation, problem: Problem) -> Measurement:
     return Measurement(float((A - before).abs().max()), 0.0)
 
 
-def repeatable(implementation: Implementation, problem: Problem) -> Measurement:
+def repeatability(implementation: Implementation, problem: Problem) -> Measurement:
     """Two runs agree bit by bit, though another question came between, and the first answer is not overwritten."""
     A = question(problem).to(implementation.devices[0])
     first = implementation.function(A)

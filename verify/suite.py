@@ -2,7 +2,7 @@
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Exact
-from ndbench.verify import invariants, robustness, stability, values
+from ndbench.verify import covariance_suite, invariants, robustness, stability, values
 from ndbench.verify.check import Check
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
 
@@ -40,11 +40,12 @@ CHECKS: tuple[Check, ...] = (
     Check("permutation", "inverse-sqrt", invariants.permutation, INVARIANTS),
     Check("block-diagonal", "inverse-sqrt", invariants.block_diagonal, INVARIANTS),
     Check("batch-independence", "inverse-sqrt", invariants.batch_independence, INVARIANTS),
-    Check("layout", "inverse-sqrt", invariants.layout, INVARIANTS),
-    Check("unchanged", "inverse-sqrt", invariants.unchanged, INVARIANTS),
-    Check("repeatable", "inverse-sqrt", invariants.repeatable, INVARIANTS),
+    Check("strides", "inverse-sqrt", invariants.strides, INVARIANTS),
+    Check("inputs-unchanged", "inverse-sqrt", invariants.inputs_unchanged, INVARIANTS),
+    Check("repeatability", "inverse-sqrt", invariants.repeatability, INVARIANTS),
     Check("isolation", "inverse-sqrt", robustness.isolation, INVARIANTS, _has_unchecked),
     Check("rejection", "inverse-sqrt", robustness.rejection, INVARIANTS, _has_unchecked),
     Check("stability", "inverse-sqrt", stability.stability, STABILITY, _iterative),
     Check("order", "inverse-sqrt", stability.order, ORDER, _of_known_order),
+    *covariance_suite.CHECKS,
 )

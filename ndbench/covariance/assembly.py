@@ -91,8 +91,9 @@ def covariance(S: Tensor, pairs: Tensor, sums: Sums, classes: Classes, patches: 
         + outer(s.expand_as(right), right)
         + outer(s * variance[:, None, None], s[partner])
     )
-    mean, cov = place(values, ybar + s * mbar[:, None, None], pairs, classes)
-    return pool(mean, cov) if patches.pooled else (mean, cov)
+    inside, cov = place(values, ybar, pairs, classes)
+    shifts, _ = place(values, s * mbar[:, None, None], pairs, classes)
+    return pool(inside, shifts, cov) if patches.pooled else (inside + shifts, cov)
 
 
 def outer(left: Tensor, right: Tensor) -> Tensor:
@@ -139,7 +140,12 @@ def place(values: Tensor, means: Tensor, pairs: Tensor, classes: Classes) -> tup
     return mean, triangle + triangle.mT
 
 
-def pool(mean: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of groups of equal size taken together: within the groups plus between them."""
-    pooled = mean.mean(0)
-    return pooled, (cov + outer(mean - pooled, mean - pooled)).mean(0)
+def pool(inside: Tensor, shifts: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of groups of equal size taken together: within the groups plus between them.
+
+    The mean of each group is inside + shifts. The two are centered apart: a difference of their rounded sums would
+    carry the rounding of large shifts into the covariance, to first order.
+    """
+    relative = shifts - shifts[0]
+    apart = inside - inside.mean(0) + relative - relative.mean(0)
+    return (inside + shifts).mean(0), (cov + outer(apart, apart)).mean(0)

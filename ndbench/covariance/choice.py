@@ -20,11 +20,10 @@ def fastest(shape: tuple[int, int, int, int], patches: Patches) -> str:
 
     "lagged" is chosen if 1.3 times its flops, plus 1200 for each of the G F^2 entries that it assembles, plus 4e6 for
     each piece that it multiplies, are less than the flops 2 M F^2 of "im2col". The counts are exact. The three factors
-    were measured on two cores of an AMD EPYC in float32, forward only, where "im2col" ran at about 130 Gflop/s: small
-    products are a little slower, an entry takes 9 ns and a piece 30 us. The factors were set on 23 shapes (kernels 1
-    to 7, strides 1 to 3, 3 to 512 channels), all chosen right but for one tie; of 7 others one was chosen wrong, by a
-    quarter, at stride 3. "shifted" assembles as many entries after more products; it was the fastest once, by a tenth,
-    again at stride 3, and is never chosen.
+    were set by hand on times of two CPU cores in float32, forward only: small products are a little slower than one
+    large one, an entry takes about 9 ns and a piece 30 us. They are least certain at stride 3, where the two
+    algorithms are within half of each other. "shifted" assembles as many entries after more products, and is never
+    chosen. docs/covariance.md has the times, and `python -m benchmarks.covariance` measures them.
     """
     flops, pieces = lagged_work(shape, patches)
     groups = patches.groups(shape[1])

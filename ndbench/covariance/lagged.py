@@ -7,6 +7,7 @@ from ndbench.covariance.assembly import accumulate, covariance
 from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Lag, Piece, axes, plan
+from ndbench.covariance.products import summed_product
 
 
 def lagged(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
@@ -38,9 +39,9 @@ def lagged(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 
     def products(y: Tensor) -> Tensor:
         # an image that no patch reaches has no pieces, and nothing cannot be stacked
-        none = y.new_zeros(0, *classes.product_shape)
+        none = y.new_zeros(0, *classes.product_shape, dtype=torch.float64)
         found = [product(y, lag, piece, patches, classes)[None] for lag in lags for piece in lag.pieces]
-        return torch.cat([none, *found]).double()
+        return torch.cat([none, *found])
 
     sums = accumulate(x, classes, products)
     each = torch.split(sums.products, [len(lag.pieces) for lag in lags])
@@ -56,7 +57,7 @@ def product(y: Tensor, lag: Lag, piece: Piece, patches: Patches, classes: Classe
     here = region(y, piece.rows.positions, piece.columns.positions)
     there = region(y, moved(piece.rows.positions, dh * lag.rows), moved(piece.columns.positions, dw * lag.columns))
     there = classes.partners(there, lag.rows * kw + lag.columns)
-    return here.flatten(1, 3).mT @ there.flatten(1, 3)
+    return summed_product(here, there)
 
 
 def region(y: Tensor, rows: range, columns: range) -> Tensor:

@@ -7,6 +7,7 @@ from torch.nn import functional
 from ndbench.covariance.assembly import accumulate, covariance
 from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
+from ndbench.covariance.products import summed_product
 
 
 def shifted(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
@@ -16,7 +17,8 @@ def shifted(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 
         S[(c, t), (c', t')] = sum over images and patches of y_t[c] y_t'[c'],    t <= t',
 
-    and the shift's effect on the padding is added in closed form. It takes M F (F + B) flops.
+    and the shift's effect on the padding is added in closed form. It takes M F (F + B) flops. As in `lagged`, products
+    are centered by channel, not by column.
 
     Args:
         x: input, shape (N, C, H, W), float32 or float64.
@@ -31,7 +33,7 @@ def shifted(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 
     def products(y: Tensor) -> Tensor:
         views = offset_views(y, patches)
-        return torch.stack([product(views[t], classes.partners(views[u], u - t)) for t, u in pairs]).double()
+        return torch.stack([summed_product(views[t], classes.partners(views[u], u - t)) for t, u in pairs])
 
     sums = accumulate(x, classes, products)
     mean, cov = covariance(sums.products, torch.tensor(pairs, device=x.device).T, sums, classes, patches)
@@ -48,8 +50,3 @@ def offset_views(y: Tensor, patches: Patches) -> list[Tensor]:
         for i in range(kh)
         for j in range(kw)
     ]
-
-
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """The sum over images and pixels of the products of all channels of two classes, (A, m, m)."""
-    return left.flatten(1, 3).mT @ right.flatten(1, 3)

@@ -1,0 +1,217 @@
+"""Which cases a selection stands for, and what becomes of them."""
+
+import math
+import os
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ndbench.catalog import CATALOG, Implementation
+from ndbench.problems import MatrixProblem
+from ndbench.verify import environment as environments
+from ndbench.verify.check import Check, Measurement
+from ndbench.verify.environment import PACKAGES, environment
+from ndbench.verify.runner import TIERS, Case, Report, Selection, UnknownName, cases, run
+from ndbench.verify.suite import CHECKS
+from ndbench.verify.verdict import NotRun, Status, Verdict
+
+SMALL, LARGE, EXTRA = (MatrixProblem("identity", n) for n in (1, 2, 3))
+ROOT = Implementation("root", "inverse-sqrt", torch.clone)
+STEPS = Implementation("steps", "inverse-sqrt", torch.clone, devices=("cpu",))
+MEAN = Implementation("mean", "covariance", torch.clone)
+IMPLEMENTATIONS = (ROOT, STEPS, MEAN)
+
+
+def judge(implementation, problem):
+    return Measurement(problem.n, 2)
+
+
+def check(name, operation, *problems, more=(), applies=lambda implementation: True):
+    return Check(name, operation, judge, {"quick": problems, "full": (*problems, *more)}, applies)
+
+
+FORWARD = check("forward", "inverse-sqrt", SMALL, LARGE, more=(EXTRA,))
+ORDER = check("order", "inverse-sqrt", LARGE, applies=lambda implementation: implementation.name == "steps")
+VALUES = check("values", "covariance", SMALL)
+SUITE = (FORWARD, ORDER, VALUES)
+
+
+def names(selection):
+    chosen = cases(selection, SUITE, IMPLEMENTATIONS)
+    return [(c.check.name, c.implementation.name, c.problem.n) for c in chosen]
+
+
+def test_everything_is_selected_problem_by_problem():
+    assert names(Selection()) == [
+        ("forward", "root", 1),
+        ("forward", "steps", 1),
+        ("forward", "root", 2),
+        ("forward", "steps", 2),
+        ("order", "steps", 2),
+        ("values", "mean", 1),
+    ]
+
+
+def test_the_full_tier_holds_more():
+    added = set(names(Selection(tier="full"))) - set(names(Selection()))
+    assert added == {("forward", "root", 3), ("forward", "steps", 3)}
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(operations=("covariance",)), [("values", "mean", 1)]),
+        (Selection(checks=("order", "values")), [("order", "steps", 2), ("values", "mean", 1)]),
+        (Selection(implementations=("root",)), [("forward", "root", 1), ("forward", "root", 2)]),
+        (Selection(problems=(LARGE.name,), checks=("forward",)), [("forward", "root", 2), ("forward", "steps", 2)]),
+        (Selection(("inverse-sqrt",), ("order",), ("steps",), (LARGE.name,)), [("order", "steps", 2)]),
+    ],
+    ids=["operation", "check", "implementation", "problem", "all"],
+)
+def test_each_option_selects(selection, expected):
+    assert names(selection) == expected
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (
+            Selection(operations=("pooling",)),
+            "no operation is called pooling in the quick tier with the other options given; there are covariance, inverse-sqrt",
+        ),
+        (
+            Selection(checks=("z", "a"), tier="full"),
+            "no check is called a, z in the full tier with the other options given; there are forward, order, values",
+        ),
+        (
+            Selection(checks=("order",), implementations=("root",)),
+            "no implementation is called root in the quick tier with the other options given; there are steps",
+        ),
+        (
+            Selection(problems=("identity-n9",)),
+            f"no problem is called identity-n9 in the quick tier with the other options given; there are {SMALL.name}, {LARGE.name}",
+        ),
+    ],
+    ids=["operation", "check", "implementation", "problem"],
+)
+def test_an_unknown_name_lists_what_there_is(selection, message):
+    with pytest.raises(UnknownName) as raised:
+        cases(selection, SUITE, IMPLEMENTATIONS)
+    assert str(raised.value) == message
+
+
+def test_no_more_than_forty_names_are_listed():
+    many = check("forward", "inverse-sqrt", *(MatrixProblem("identity", n) for n in range(1, 46)))
+    with pytest.raises(UnknownName) as raised:
+        cases(Selection(problems=("x",)), (many,), IMPLEMENTATIONS)
+    assert str(raised.value).endswith(" and 5 more (ndbench list)")
+    assert str(raised.value).count("identity-n") == 40
+
+
+def test_a_case_is_judged_on_the_chosen_device():
+    asked = []
+    asking = replace(FORWARD, judge=lambda i, p: asked.append(i.devices) or judge(i, p))
+    assert Case(asking, ROOT, SMALL).run().passed
+    assert asked == [("cpu",)]
+
+
+def test_a_missing_device_is_not_run_and_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = run(cases(Selection(device="cuda", checks=("forward",)), SUITE, IMPLEMENTATIONS))
+    reasons = Counter(v.reason for v in report.verdicts)
+    assert reasons == {"no CUDA device": 2, "steps does not run on cuda": 2}
+    assert report.count(Status.NOT_RUN) == 4
+    assert not report.passed
+
+
+def test_a_device_that_is_there_is_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = []
+    asking = replace(FORWARD, judge=lambda i, p: asked.append(i.devices) or judge(i, p))
+    assert Case(asking, ROOT, SMALL, "cuda").run().passed
+    assert asked == [("cuda",)]
+
+
+def test_a_failure_on_a_device_is_run_again_on_that_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert "--device cuda" in Case(FORWARD, ROOT, EXTRA, "cuda").run().rerun
+
+
+def test_a_run_tells_of_every_case_in_order():
+    told = []
+    chosen = cases(Selection(tier="full"), SUITE, IMPLEMENTATIONS)
+    report = run(chosen, lambda case, verdict: told.append((case, verdict)))
+    assert [case for case, _ in told] == chosen
+    assert tuple(verdict for _, verdict in told) == report.verdicts
+    assert [v.problem for v in report.failures] == [EXTRA.name, EXTRA.name]
+    assert report.seconds > 0
+    assert (report.count(Status.PASSED), report.count(Status.FAILED)) == (6, 2)
+
+
+def verdict(status):
+    measured = {Status.PASSED: 0.0, Status.FAILED: 2.0, Status.NOT_RUN: math.nan}[status]
+    return Verdict("inverse-sqrt", "forward", "root", "identity-n1", measured, 1.0, ran=status != Status.NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "passed"),
+    [
+        ([], False),
+        ([Status.NOT_RUN], False),
+        ([Status.PASSED], True),
+        ([Status.PASSED, Status.NOT_RUN], True),
+        ([Status.PASSED, Status.FAILED], False),
+    ],
+)
+def test_a_report_passes_if_something_was_judged_and_nothing_failed(statuses, passed):
+    assert Report(tuple(map(verdict, statuses)), {}, 0.0).passed == passed
+
+
+def test_a_check_that_is_never_run_is_still_there():
+    def unavailable(implementation, problem):
+        raise NotRun("no python-flint")
+
+    report = run(cases(Selection(), (replace(VALUES, judge=unavailable),), IMPLEMENTATIONS))
+    assert [(v.status, v.reason) for v in report.verdicts] == [(Status.NOT_RUN, "no python-flint")]
+
+
+def test_the_quick_tier_is_part_of_the_full_one():
+    for check in CHECKS:
+        assert set(check.problems["quick"]) <= set(check.problems["full"]), check.name
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_four_names_tell_one_case_of_the_suite(tier):
+    told = Counter((c.check.name, c.implementation.name, c.problem.name) for c in cases(Selection(tier=tier)))
+    assert [names for names, count in told.items() if count > 1] == []
+
+
+def test_every_implementation_is_judged_by_something():
+    operations = {check.operation for check in CHECKS}
+    expected = {(i.operation, i.name) for i in CATALOG if i.operation in operations}
+    assert {(c.implementation.operation, c.implementation.name) for c in cases(Selection())} == expected
+
+
+def test_environment_tells_what_changes_results():
+    found = environment()
+    assert set(found["packages"]) == set(PACKAGES)
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["cores"] == os.cpu_count()
+    assert found["threads"] == torch.get_num_threads()
+    assert found["float32_matmul_precision"] == torch.get_float32_matmul_precision()
+
+
+def test_environment_without_a_device_and_without_a_package(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(environments, "PACKAGES", ("no-such-distribution",))
+    found = environment()
+    assert found["device"] == "none"
+    assert found["packages"] == {"no-such-distribution": "not installed"}
+
+
+def test_environment_names_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    assert environment()["device"] == "NVIDIA H200"
