@@ -2,7 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
 
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
@@ -25,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--tier", choices=TIERS, default="quick", help="quick: minutes; full: more seeds and orders")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the implementations run")
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=1,
+        help="threads of PyTorch on the CPU; most problems are too small for two",
+    )
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
 
@@ -43,12 +52,29 @@ def execute(arguments: argparse.Namespace) -> int:
     except UnknownName as error:
         print(f"ndbench verify: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    with Progress(len(chosen)) as progress:
+    with Progress(len(chosen)) as progress, _threads(arguments.threads):
         report = run(chosen, progress.advance)
     show(report)
     if arguments.json:
         save(report, arguments.json)
     return 0 if report.passed else 1
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    return int(text)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads inside the block, as many as before outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,5 +20,6 @@ def summed_product(left: Tensor, right: Tensor) -> Tensor:
     rest = (left[:, whole:].mT @ right[:, whole:]).double()
     if not whole:
         return rest
-    left, right = (side[:, :whole].unflatten(1, (-1, ROWS)) for side in (left, right))
+    A, _, m = left.shape
+    left, right = (side[:, :whole].reshape(A, -1, ROWS, m) for side in (left, right))
     return rest + (left.mT @ right).double().sum(1)

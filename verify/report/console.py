@@ -69,6 +69,7 @@ def show(report: Report) -> None:
     _show_not_run(console, report)
     for verdict in report.failures:
         _show_failure(console, verdict)
+    console.print(_where(report), highlight=False)
     console.print(summary(report), style="green" if report.passed else "bold red", highlight=False)
 
 
@@ -76,6 +77,14 @@ def summary(report: Report) -> str:
     """One line that counts the verdicts by status."""
     counts = ", ".join(f"{report.count(status)} {status}" for status in Status)
     return f"{len(report.verdicts)} verdicts in {report.seconds:.0f} s: {counts}"
+
+
+def _where(report: Report) -> str:
+    """One line that says what computed."""
+    found = report.environment
+    threads = f"{found['threads']} thread{'s' if found['threads'] > 1 else ''}"
+    packages = ", ".join(f"{name} {found['packages'][name]}" for name in ("torch", "numpy", "scipy", "python-flint"))
+    return f"Python {found['python']} on {found['machine']}, {packages}, {threads}, CUDA device: {found['device']}"
 
 
 def _table(operation: str, verdicts: list[Verdict]) -> Table:
@@ -86,7 +95,7 @@ def _table(operation: str, verdicts: list[Verdict]) -> Table:
     checks = list(dict.fromkeys(v.check for v in verdicts))
     table.add_column("implementation", no_wrap=True)
     for check in checks:
-        table.add_column(check, justify="right")
+        table.add_column(check.replace("-", "-\n"), justify="right", no_wrap=True)
     for implementation in dict.fromkeys(v.implementation for v in verdicts):
         mine = [v for v in verdicts if v.implementation == implementation]
         table.add_row(implementation, *(_cell([v for v in mine if v.check == check]) for check in checks))
@@ -103,12 +112,14 @@ def _cell(verdicts: list[Verdict]) -> str:
 
 
 def _show_not_run(console: Console, report: Report) -> None:
-    reasons = Counter((v.check, v.reason) for v in report.verdicts if v.status == Status.NOT_RUN)
-    if not reasons:
+    """Print each reason with its count and the checks that gave it."""
+    found = [v for v in report.verdicts if v.status == Status.NOT_RUN]
+    if not found:
         return
-    table = Table("not run", "check", "reason", title=f"{NOT_RUN} not run: {reasons.total()}", title_justify="left")
-    for (check, reason), count in reasons.most_common():
-        table.add_row(str(count), check, escape(reason))
+    table = Table("not run", "reason", "checks", title=f"{NOT_RUN} not run: {len(found)}", title_justify="left")
+    for reason, count in Counter(v.reason for v in found).most_common():
+        checks = dict.fromkeys(v.check for v in found if v.reason == reason)
+        table.add_row(str(count), escape(reason), ", ".join(checks))
     console.print(table)
 
 
