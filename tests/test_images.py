@@ -33,8 +33,7 @@ def test_loads_with_its_channels_first(name):
 
 
 def test_pixels_are_those_of_scikit_image():
-    from skimage import data
-
+    data = pytest.importorskip("skimage.data")
     np.testing.assert_array_equal(photograph("astronaut"), np.moveaxis(data.astronaut(), -1, 0))
     np.testing.assert_array_equal(photograph("camera")[0], data.camera())
 

@@ -51,5 +51,5 @@ def test_neither_exact_nor_an_iteration_with_steps(text):
 def test_parsed_text_is_held_to_the_ranges():
     with pytest.raises(ValueError, match="steps must be at least 1; got 0"):
         parse_target("newton_schulz:0")
-    with pytest.raises(ValueError, match="iteration must be one of .*; got 'pade'"):
+    with pytest.raises(ValueError, match=r"iteration must be one of .*; got 'pade'"):
         parse_target("pade:3")

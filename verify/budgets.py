@@ -23,13 +23,14 @@ def unit_roundoff(dtype: torch.dtype) -> float:
 
 
 def forward(u: float, n: int, kappa: float) -> float:
-    """||X - X*||_F / ||X*||_F of an exact target: u max(1, kappa / 2) (16 + n / 8).
+    """||X - X*||_F / ||X*||_F of an exact target: u max(1, kappa / 2) (16 + n).
 
     Rounding A once moves A^(-1/2) by u kappa / 2: that is its condition number (Higham 2008, chapter 3). The
     constant covers the products of an iteration, which add about 3 roundings a step while the condition is already in
-    force; n / 8 the growth of one product's error, seen where one eigenvalue is small.
+    force; n the backward error of methods that reduce A by orthogonal transformations, of which Schur's takes it all:
+    SciPy's square root was seen at 1.1 n u (docs/findings.md).
     """
-    return u * max(1, kappa / 2) * (16 + n / 8)
+    return u * max(1, kappa / 2) * (16 + n)
 
 
 def steps(u: float, n: int, condition: float, running_error: float) -> float:

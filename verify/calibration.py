@@ -67,7 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     checks = [check for check in CHECKS if not arguments.check or check.name in arguments.check]
     report = run(cases(Selection(), [reseeded(check, arguments.seeds) for check in checks]))
     for check in checks:
-        print(row(check, [v for v in report.verdicts if v.ran and v.check == check.name]))
+        print(
+            row(
+                check, [v for v in report.verdicts if v.ran and (v.operation, v.check) == (check.operation, check.name)]
+            )
+        )
     print(ORACLES)
     for found in oracle_errors():
         print(f"| {found.oracle} | {found.condition:.0e} | {found.error:.1e} |")

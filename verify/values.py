@@ -19,7 +19,7 @@ Batch = NDArray[np.float64]
 
 
 def forward(implementation: Implementation, problem: Problem) -> Measurement:
-    """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n / 8), X* the certified or float64 root."""
+    """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n), X* the certified or float64 root."""
     return _distance_from_truth(implementation, problem)
 
 
@@ -62,14 +62,15 @@ def symmetry(implementation: Implementation, problem: Problem) -> Measurement:
 
 
 def definiteness(implementation: Implementation, problem: Problem) -> Measurement:
-    """lambda_min(X*) - lambda_min(X) <= the forward budget times ||X*||.
+    """lambda_min(X*) - lambda_min(X) <= the budget of `forward` or `steps` times ||X*||.
 
-    By Weyl's inequality an answer within its forward budget cannot lose more of its smallest eigenvalue, which is what
+    By Weyl's inequality an answer within that budget cannot lose more of its smallest eigenvalue, which is what
     keeps the root positive definite.
     """
     true = judgeable_truths(implementation, problem)
     lost = metrics.eigenvalues(true.value)[:, 0] - metrics.eigenvalues(answer(implementation, problem))[:, 0]
-    return _worst(lost / metrics.spectral_norm(true.value), budgets.forward, problem, true)
+    budget = allowed(implementation, problem.dtype, true)
+    return Measurement(*metrics.worst(lost / metrics.spectral_norm(true.value), budget), _evidence(true))
 
 
 def versus_eigh(implementation: Implementation, problem: Problem) -> Measurement:

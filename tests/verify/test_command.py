@@ -14,6 +14,7 @@ import torch
 from ndbench import cli
 from ndbench.catalog import CATALOG
 from ndbench.verify import command, runner
+from ndbench.verify.suite import CHECKS
 
 SPECTRAL = CATALOG[0]
 PROBLEM = "geometric-n12-k1e3-b2-float32-s0"
@@ -87,7 +88,8 @@ def test_an_unknown_name_exits_with_2_and_lists_what_there_is(option, capsys):
     assert output.err.startswith(
         f"ndbench verify: no {option} is called nonsense in the quick tier with the other options given; there are "
     )
-    listed = {"operation": "inverse-sqrt", "check": "forward", "implementation": "spectral", "problem": "identity"}
+    first = min(problem.name for check in CHECKS for problem in check.problems["quick"])
+    listed = {"operation": "inverse-sqrt", "check": "forward", "implementation": "spectral", "problem": first}
     assert listed[option] in output.err
 
 
@@ -104,6 +106,21 @@ def test_an_option_may_be_given_several_times(tmp_path):
     both = ["--implementation", "spectral", "--implementation", "denman_beavers.converged"]
     assert command.main(["--check", "forward", *both, "--problem", PROBLEM, "--json", str(path)]) == 0
     assert [v["implementation"] for v in stored(path)["verdicts"]] == ["spectral", "denman_beavers.converged"]
+
+
+def test_threads_are_set_for_the_run_alone(tmp_path):
+    path, before = tmp_path / "report.json", torch.get_num_threads()
+    assert command.main([*ONE, "--threads", str(before + 1), "--json", str(path)]) == 0
+    assert stored(path)["environment"]["threads"] == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two"])
+def test_threads_are_a_positive_number(threads, capsys):
+    with pytest.raises(SystemExit) as raised:
+        command.main(["--threads", threads])
+    assert raised.value.code == 2
+    assert f"argument --threads: must be a positive whole number; got '{threads}'" in capsys.readouterr().err
 
 
 def test_the_full_tier_has_problems_that_the_quick_one_lacks(tmp_path):

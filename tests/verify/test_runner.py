@@ -4,16 +4,18 @@ import math
 import os
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from ndbench.catalog import CATALOG, Implementation
+from ndbench.operations import deconvolve
 from ndbench.problems import MatrixProblem
 from ndbench.verify import environment as environments
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.environment import PACKAGES, environment
-from ndbench.verify.runner import TIERS, Case, Report, Selection, UnknownName, cases, run
+from ndbench.verify.runner import TIERS, Case, Report, Selection, UnknownName, cases, run, verify
 from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import NotRun, Status, Verdict
 
@@ -75,31 +77,21 @@ def test_each_option_selects(selection, expected):
 
 
 @pytest.mark.parametrize(
-    ("selection", "message"),
+    ("selection", "unknown", "known"),
     [
-        (
-            Selection(operations=("pooling",)),
-            "no operation is called pooling in the quick tier with the other options given; there are covariance, inverse-sqrt",
-        ),
-        (
-            Selection(checks=("z", "a"), tier="full"),
-            "no check is called a, z in the full tier with the other options given; there are forward, order, values",
-        ),
-        (
-            Selection(checks=("order",), implementations=("root",)),
-            "no implementation is called root in the quick tier with the other options given; there are steps",
-        ),
-        (
-            Selection(problems=("identity-n9",)),
-            f"no problem is called identity-n9 in the quick tier with the other options given; there are {SMALL.name}, {LARGE.name}",
-        ),
+        (Selection(operations=("pooling",)), "operation is called pooling", "covariance, inverse-sqrt"),
+        (Selection(checks=("z", "a")), "check is called a, z", "forward, order, values"),
+        (Selection(checks=("order",), implementations=("root",)), "implementation is called root", "steps"),
+        (Selection(problems=("eye",)), "problem is called eye", f"{SMALL.name}, {LARGE.name}"),
     ],
     ids=["operation", "check", "implementation", "problem"],
 )
-def test_an_unknown_name_lists_what_there_is(selection, message):
+@pytest.mark.parametrize("tier", TIERS)
+def test_an_unknown_name_lists_what_there_is(selection, unknown, known, tier):
     with pytest.raises(UnknownName) as raised:
-        cases(selection, SUITE, IMPLEMENTATIONS)
-    assert str(raised.value) == message
+        cases(replace(selection, tier=tier), SUITE, IMPLEMENTATIONS)
+    known = f"{known}, {EXTRA.name}" if tier == "full" and selection.problems else known
+    assert str(raised.value) == f"no {unknown} in the {tier} tier with the other options given; there are {known}"
 
 
 def test_no_more_than_forty_names_are_listed():
@@ -175,6 +167,30 @@ def test_a_check_that_is_never_run_is_still_there():
 
     report = run(cases(Selection(), (replace(VALUES, judge=unavailable),), IMPLEMENTATIONS))
     assert [(v.status, v.reason) for v in report.verdicts] == [(Status.NOT_RUN, "no python-flint")]
+
+
+def test_a_function_of_ones_own_is_judged_by_every_check_of_its_operation():
+    report = verify(deconvolve, "deconvolution", dtypes=(torch.float32,))
+    assert {v.implementation for v in report.verdicts} == {"deconvolve"}
+    assert {v.check for v in report.verdicts} == {c.name for c in CHECKS if c.operation == "deconvolution"}
+    assert report.passed
+    reasons = {v.reason for v in report.verdicts if v.status == Status.NOT_RUN}
+    assert reasons == {f"deconvolve does not accept torch.{name}" for name in ("float64", "float16", "bfloat16")}
+
+
+def test_a_function_without_a_name_is_called_function():
+    report = verify(partial(deconvolve, grouping="channel"), "deconvolution", dtypes=())
+    assert {v.implementation for v in report.verdicts} == {"function"}
+    assert not report.passed
+
+
+def test_verify_knows_its_operations_and_targets():
+    with pytest.raises(ValueError, match="operation") as raised:
+        verify(torch.clone, "pooling")
+    expected = "verify: operation must be one of inverse-sqrt, covariance, deconvolution; got 'pooling'"
+    assert str(raised.value) == expected
+    with pytest.raises(ValueError, match=r"^target must be 'exact' or ITERATION:T, .*; got 'root'$"):
+        verify(torch.clone, "inverse-sqrt", target="root")
 
 
 def test_the_quick_tier_is_part_of_the_full_one():
