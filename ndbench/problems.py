@@ -22,6 +22,12 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def _shortest(x: float) -> str:
+    """1000 as 1e3, 256 as 256."""
+    rounded = f"{x:.0e}"
+    return rounded.replace("e+0", "e").replace("e+", "e") if float(rounded) == x else f"{x:g}"
+
+
 def _hilbert(n: int) -> Matrix:
     """1 / (i + j - 1)."""
     return np.asarray(scipy.linalg.hilbert(n), dtype=np.float64)
@@ -100,7 +106,7 @@ class MatrixProblem:
     @property
     def name(self) -> str:
         """A name from which the problem can be told, and run again."""
-        condition = "" if self.matrix in NAMED else f"-k{self.condition:.0e}".replace("e+0", "e").replace("e+", "e")
+        condition = "" if self.matrix in NAMED else f"-k{_shortest(self.condition)}"
         scale = f"-2^{self.exponent}" if self.exponent else ""
         return f"{self.matrix}-n{self.n}{condition}-b{self.batch}{scale}-{dtype_name(self.dtype)}-s{self.seed}"
 
@@ -148,7 +154,9 @@ class PhotographProblem:
     def name(self) -> str:
         """A name from which the problem can be told, and run again."""
         color = "gray" if self.gray else "rgb"
-        return f"photo_{self.photograph}-{color}-k{self.kernel}-{dtype_name(self.dtype)}"
+        eps = "" if self.eps == 1e-5 else f"-eps{self.eps:g}"
+        size = "" if self.size == 128 else f"-{self.size}px"
+        return f"photo_{self.photograph}-{color}-k{self.kernel}{size}{eps}-{dtype_name(self.dtype)}"
 
     @property
     def n(self) -> int:
@@ -181,7 +189,7 @@ class ActivationProblem:
     @property
     def name(self) -> str:
         """A name from which the problem can be told, and run again."""
-        size = f"c{self.channels}-k{self.kernel}"
+        size = f"c{self.channels}-k{self.kernel}" + ("" if self.eps == 1e-5 else f"-eps{self.eps:g}")
         return f"relu_{self.photograph}-{size}-{dtype_name(self.dtype)}-s{self.seed}"
 
     @property

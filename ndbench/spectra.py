@@ -40,14 +40,14 @@ def log_uniform(n: int, condition: float, rng: np.random.Generator) -> Spectrum:
 def two_clusters(n: int, condition: float, rng: np.random.Generator) -> Spectrum:
     """Half the eigenvalues within 0.1 % of 1, half within 0.1 % of 1 / condition."""
     upper = 1 - 1e-3 * np.linspace(0, 1, (n + 1) // 2)
-    lower = 1 + 1e-3 * np.linspace(1, 0, n // 2)
+    lower = 1 + 1e-3 * np.linspace(0, 1, n // 2)[::-1]
     return np.append(upper, lower / condition)
 
 
 def repeated(n: int, condition: float, rng: np.random.Generator) -> Spectrum:
     """Powers of 4 from 1 down to the last one not below 1 / condition, each several times where n allows."""
     powers = int(np.floor(np.log(condition) / np.log(4) + 1e-9))
-    exponents = np.floor(np.linspace(0, powers, n) + 1e-9)
+    exponents = np.rint(np.linspace(0, powers, n))
     return np.power(4.0, -exponents)
 
 

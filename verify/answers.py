@@ -40,7 +40,10 @@ class Truths:
     @property
     def kappa(self) -> NDArray[np.float64]:
         """Condition numbers kappa_2, shape (batch,)."""
-        condition: NDArray[np.float64] = self.eigenvalues[:, -1] / self.eigenvalues[:, 0]
+        smallest, largest = self.eigenvalues[:, 0], self.eigenvalues[:, -1]
+        condition: NDArray[np.float64] = np.divide(
+            largest, smallest, out=np.full_like(largest, np.inf), where=smallest > 0
+        )
         return condition
 
 
@@ -80,7 +83,7 @@ def true_values(A: Tensor, target: Target) -> Truths:
     exact = A.to(torch.float64).numpy()
     precision = "certified" if A.dtype == torch.float64 else "float64"
     found = [truth(matrix, target, precision=precision) for matrix in exact]
-    if max(t.eigenvalues[-1] / t.eigenvalues[0] for t in found) > FLOAT64_SUFFICES:
+    if any(t.eigenvalues[-1] > FLOAT64_SUFFICES * t.eigenvalues[0] for t in found):
         found = [truth(matrix, target, precision="certified") for matrix in exact]
     return Truths(
         value=np.stack([t.value for t in found]),

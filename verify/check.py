@@ -52,7 +52,9 @@ class Check:
 
 def _blank(check: Check, implementation: Implementation, problem: Any) -> Callable[..., Verdict]:
     def verdict(**found: Any) -> Verdict:
-        return Verdict(check.operation, check.name, implementation.name, problem.name, **found)
+        return Verdict(
+            check.operation, check.name, implementation.name, problem.name, device=implementation.devices[0], **found
+        )
 
     return verdict
 

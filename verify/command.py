@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -52,12 +53,25 @@ def execute(arguments: argparse.Namespace) -> int:
     except UnknownName as error:
         print(f"ndbench verify: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    if arguments.json and (obstacle := _obstacle(Path(arguments.json))):
+        print(f"ndbench verify: cannot write {arguments.json}: {obstacle}", file=sys.stderr)  # noqa: T201
+        return 2
     with Progress(len(chosen)) as progress, _threads(arguments.threads):
         report = run(chosen, progress.advance)
     show(report)
     if arguments.json:
         save(report, arguments.json)
     return 0 if report.passed else 1
+
+
+def _obstacle(path: Path) -> str:
+    """What keeps the file from being written; better known before minutes of work than after."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _positive(text: str) -> int:

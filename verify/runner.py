@@ -62,7 +62,7 @@ class Case:
 
     def _not_run(self, reason: str) -> Verdict:
         names = self.check.operation, self.check.name, self.implementation.name, self.problem.name
-        return Verdict(*names, reason=reason, ran=False)
+        return Verdict(*names, reason=reason, ran=False, device=self.device)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Verdict:
         reason: why the check was not run, or what was raised.
         ran: False if there is nothing to judge.
         evidence: figures behind the judgement.
+        device: where the implementation ran.
     """
 
     operation: str
@@ -45,11 +46,12 @@ class Verdict:
     reason: str = ""
     ran: bool = True
     evidence: Evidence = field(default_factory=dict)
+    device: str = "cpu"
 
     @property
     def passed(self) -> bool:
         """Whether the measured distance is within the budget; NaN is not."""
-        return self.ran and self.measured <= self.budget
+        return self.ran and self.measured <= self.budget < math.inf
 
     @property
     def status(self) -> Status:
@@ -70,5 +72,5 @@ class Verdict:
         """The command that judges just this again."""
         return (
             f"ndbench verify --tier full --check {self.check} --implementation {self.implementation} "
-            f"--problem {self.problem}"
+            f"--problem {self.problem}" + (f" --device {self.device}" if self.device != "cpu" else "")
         )

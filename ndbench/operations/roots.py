@@ -10,7 +10,7 @@ from ndbench import roots
 from ndbench.operations.backends import require_backend
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.coefficients import schedule
-from ndbench.roots.precision import identity_like
+from ndbench.roots.precision import identity_like, working_type
 
 METHODS = (
     "newton_schulz",
@@ -131,6 +131,8 @@ def inverse_sqrt_to_tolerance(
         raise ValueError(f"{name}: method must be an iteration, one of {', '.join(ITERATIVE)}; got {method!r}")
     if max_steps < 1:
         raise ValueError(f"{name}: max_steps must be at least 1; got {max_steps}")
+    if not 0 < lower <= 1:
+        raise ValueError(f"{name}: lower must lie in (0, 1], relative to ||A||_F; got {lower}")
     if tolerance is not None and not tolerance > 0:
         raise ValueError(f"{name}: tolerance must be positive; got {tolerance}")
     if A.numel() == 0:
@@ -140,7 +142,8 @@ def inverse_sqrt_to_tolerance(
     safe = torch.where(bad[..., None, None], identity_like(A), A)
     iterates, settling = _iterates(safe, method, lower)
     if tolerance is None:
-        tolerance = max(A.shape[-1], 1) * torch.finfo(A.dtype).eps / 2
+        computed_in = A.dtype if method in POLYNOMIAL else working_type(A.dtype)
+        tolerance = A.shape[-1] * torch.finfo(computed_in).eps / 2
     ended = roots.until(iterates, tolerance, max_steps, settling)
     return roots.Convergence(
         D=torch.where(bad[..., None, None], torch.nan, ended.D),

@@ -17,12 +17,12 @@ def scripted(*residuals):
 
 
 def test_each_matrix_ends_in_its_own_way():
-    iterates = scripted([0.9, 0.4, 0.4], [0.1, 0.1, 0.2], [1e-3, 0.09, 0.1], [1e-9, 0.08, 0.05])
+    iterates = scripted([0.9, 0.4, 0.4], [0.1, 0.1, 0.19], [1e-3, 0.09, 0.09], [1e-9, 0.08, 0.04])
     ended = until(iterates, tolerance=1e-6, max_steps=3)
     assert [Status(s).name for s in ended.status.tolist()] == ["CONVERGED", "STAGNATED", "LIMIT"]
     assert ended.steps.tolist() == [3, 2, 3]
     assert ended.D.flatten().tolist() == [3.0, 2.0, 3.0]
-    assert ended.residual.tolist() == pytest.approx([1e-9, 0.09, 0.05])
+    assert ended.residual.tolist() == pytest.approx([1e-9, 0.09, 0.04])
 
 
 def test_a_matrix_that_ended_is_frozen():

@@ -144,3 +144,9 @@ def test_the_module_hands_on_its_exit_status():
     found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
     assert found.returncode == 2
     assert "no check is called nonsense" in found.stderr
+
+
+def test_a_file_that_cannot_be_written_is_noticed_before_the_work(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert command.main(["--json", str(tmp_path / "taken" / "report.json"), "--check", "order"]) == 2
+    assert "cannot write" in capsys.readouterr().err

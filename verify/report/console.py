@@ -98,7 +98,7 @@ def _table(operation: str, verdicts: list[Verdict]) -> Table:
         table.add_column(check.replace("-", "-\n"), justify="right", no_wrap=True)
     for implementation in dict.fromkeys(v.implementation for v in verdicts):
         mine = [v for v in verdicts if v.implementation == implementation]
-        table.add_row(implementation, *(_cell([v for v in mine if v.check == check]) for check in checks))
+        table.add_row(escape(implementation), *(_cell([v for v in mine if v.check == check]) for check in checks))
     return table
 
 

@@ -36,6 +36,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "check": verdict.check,
         "implementation": verdict.implementation,
         "problem": verdict.problem,
+        "device": verdict.device,
         "status": str(verdict.status),
         "measured": _number(verdict.measured),
         "budget": _number(verdict.budget),
