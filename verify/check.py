@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ndbench.catalog import Implementation
 from ndbench.images import PhotographUnavailable
 from ndbench.verify.oracles import OracleUnavailable
@@ -42,7 +44,9 @@ class Check:
         verdict = _blank(self, implementation, problem)
         try:
             _require_applicable(self, implementation, problem)
-            found = self.judge(implementation, problem)
+            # what overflows in a wrong answer is measured as infinite, and needs no warning
+            with np.errstate(all="ignore"):
+                found = self.judge(implementation, problem)
         except (NotRun, OracleUnavailable, PhotographUnavailable) as unavailable:
             return verdict(reason=str(unavailable), ran=False)
         except Exception as error:

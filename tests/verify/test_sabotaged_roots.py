@@ -22,7 +22,11 @@ def first_failure(check, implementation):
 def test_is_caught(sabotage):
     check = BY_NAME[sabotage.check]
     assert check.applies(sabotage.implementation)
-    assert first_failure(check, sabotage.implementation) is not None
+    verdict = first_failure(check, sabotage.implementation)
+    assert verdict is not None
+    # caught by what it measures, and not because the judge stumbled
+    assert verdict.reason.startswith(sabotage.raised)
+    assert bool(verdict.reason) == bool(sabotage.raised)
 
 
 def test_every_check_has_a_sabotage():
