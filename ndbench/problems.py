@@ -175,8 +175,8 @@ class PhotographProblem:
 class ActivationProblem:
     """The covariance of the k x k patches of ReLU activations with a large mean, plus eps I.
 
-    A random 5 x 5 convolution of a photograph, biased so that most units are active, then ReLU: channels are
-    correlated, positive, and their means are several standard deviations.
+    A random 5 x 5 convolution of a photograph, biased, then ReLU: channels are correlated and not negative, and their
+    means are about as large as their standard deviations, in dark or bright photographs larger.
     """
 
     photograph: str
@@ -221,7 +221,7 @@ def relu_activations(name: str, channels: int, seed: int, size: int = 64) -> Mat
     image = (image - image.mean()) / image.std()
     rng = np.random.default_rng([seed, channels])
     weight = torch.from_numpy(rng.standard_normal((channels, image.shape[1], 5, 5)) / 8)
-    return np.asarray(torch.relu(torch.conv2d(image, weight) + 2)[0])
+    return np.asarray(torch.relu(torch.conv2d(image, weight) + 1.5)[0])
 
 
 def _structured(pattern: str, n: int, condition: float, rng: np.random.Generator) -> Matrix:

@@ -16,21 +16,24 @@ Formula = Callable[[float, int, float], float]
 BEYOND = 0.1
 """With u kappa above this, the answer to an exact target has no correct digit that could be judged."""
 
+VACUOUS = 0.5
+"""A relative budget above this would let an answer pass that has nothing right."""
+
 
 def unit_roundoff(dtype: torch.dtype) -> float:
     """U = eps / 2, half the spacing of numbers at 1."""
     return torch.finfo(dtype).eps / 2
 
 
-def forward(u: float, n: int, kappa: float) -> float:
-    """||X - X*||_F / ||X*||_F of an exact target: u max(1, kappa / 2) (16 + n).
+def forward(u: float, n: int, kappa: float, growth: float = 1 / 8) -> float:
+    """||X - X*||_F / ||X*||_F of an exact target: u max(1, kappa / 2) (16 + growth n), growth = 1/8.
 
     Rounding A once moves A^(-1/2) by u kappa / 2: that is its condition number (Higham 2008, chapter 3). The
     constant covers the products of an iteration, which add about 3 roundings a step while the condition is already in
-    force; n the backward error of methods that reduce A by orthogonal transformations, of which Schur's takes it all:
-    SciPy's square root was seen at 1.1 n u (docs/findings.md).
+    force; n / 8 the growth of one product's error, seen where one eigenvalue is small. A method whose backward
+    error is known to grow as n u, Schur's, declares a growth of 1.
     """
-    return u * max(1, kappa / 2) * (16 + n)
+    return u * max(1, kappa / 2) * (16 + growth * n)
 
 
 def steps(u: float, n: int, condition: float, running_error: float) -> float:

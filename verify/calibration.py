@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ndbench.images import photograph
+from ndbench.problems import relu_activations
+from ndbench.targets import Exact, Steps
 from ndbench.verify.check import Check
+from ndbench.verify.oracles.covariance import CovarianceTruth, double, exact, extended, patch_matrices
 from ndbench.verify.oracles.errors import oracle_errors
 from ndbench.verify.runner import Selection, cases, run
 from ndbench.verify.suite import CHECKS
@@ -35,10 +41,20 @@ budget. Checks that demand agreement bit by bit have no ratio.
 ORACLES = """
 ## Errors of the oracles
 
-Relative Frobenius error of A^(-1/2) at n = 12 against the strongest oracle, before rounding to float64.
+Relative Frobenius error of the exact root and of T-step maps at n = 12 against the strongest oracle, before rounding to
+float64.
 
-| oracle | condition | error |
+| target | oracle | condition | error |
+|---|---|---|---|"""
+
+COVARIANCE_ORACLES = """
+Largest difference of an entry of the covariance, in units of the largest entry: the pixels of a photograph against
+exact integers, ReLU activations against the wider arithmetic.
+
+| oracle | against | difference |
 |---|---|---|"""
+
+TARGETS = (Exact(), Steps("newton_schulz", 5), Steps("denman_beavers", 9, scaled_steps=4), Steps("minimax_quintic", 5))
 
 
 def reseeded(check: Check, seeds: int) -> Check:
@@ -57,6 +73,18 @@ def row(check: Check, verdicts: Sequence[Verdict]) -> str:
     return f"| {check.operation} | {check.name} | {len(verdicts)} | {failed} | {ratio} | {by} | {on} |"
 
 
+def covariance_oracle_errors() -> list[tuple[str, str, float]]:
+    """What each oracle of the covariance was compared with, and how far it was: integers, then activations."""
+    (pixels,) = patch_matrices(photograph("astronaut", size=32)[None].astype(np.float64), 3, padding=1)
+    (active,) = patch_matrices(relu_activations("coffee", 4, seed=0)[None], 3)
+    compared = ((extended, exact, pixels), (double, exact, pixels), (double, extended, active))
+    return [_distance(oracle(rows), stronger(rows)) for oracle, stronger, rows in compared]
+
+
+def _distance(found: CovarianceTruth, true: CovarianceTruth) -> tuple[str, str, float]:
+    return found.source, true.source, float(abs(found.cov - true.cov).max() / abs(true.cov).max())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables; the exit status is 0 if no right implementation failed."""
     parser = argparse.ArgumentParser("python -m ndbench.verify.calibration", description=__doc__)
@@ -73,8 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
     print(ORACLES)
-    for found in oracle_errors():
-        print(f"| {found.oracle} | {found.condition:.0e} | {found.error:.1e} |")
+    for target in TARGETS:
+        for found in oracle_errors(target):
+            print(f"| {target} | {found.oracle} | {found.condition:.0e} | {found.error:.1e} |")
+    print(COVARIANCE_ORACLES)
+    for source, stronger, difference in covariance_oracle_errors():
+        print(f"| {source} | {stronger} | {difference:.1e} |")
     return 0 if report.passed else 1
 
 

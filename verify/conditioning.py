@@ -1,23 +1,27 @@
 """How far rounding can move the map of T steps: the condition of a target, and the running error of its polynomials."""
 
 import math
-from itertools import islice
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ndbench.roots.coefficients import LIMITS, Coefficients, minimax_coefficients
 from ndbench.targets import Exact, Target
+from ndbench.verify.oracles.coefficients import minimax_coefficients
+
+Coefficients = tuple[float, float, float]
 
 
-def polynomials(target: Target) -> list[Coefficients]:
-    """(a, b, c) of each step of a polynomial iteration; none for the others."""
+@lru_cache(maxsize=64)
+def polynomials(target: Target) -> tuple[Coefficients, ...]:
+    """(a, b, c) of each step of a polynomial iteration, from the oracle; none for the others."""
     if isinstance(target, Exact) or target.iteration.startswith("denman_beavers"):
-        return []
+        return ()
     if target.iteration == "newton_schulz":
-        return [LIMITS[3]] * target.steps
+        return ((1.5, -0.5, 0.0),) * target.steps
     degree = 3 if target.iteration == "minimax_cubic" else 5
-    return list(islice(minimax_coefficients(target.lower, degree), target.steps))
+    found = minimax_coefficients(degree, target.lower, target.steps)
+    return tuple((float(a), float(b), float(c[0]) if c else 0.0) for a, b, *c in found)
 
 
 def amplification(target: Target) -> float:

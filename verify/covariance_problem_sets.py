@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from torch import bfloat16, float16, float64
 
@@ -156,9 +157,14 @@ def _invariants(seed: int) -> Problems:
 
 
 def _agreement(seed: int) -> Problems:
-    """Kernels for which the number of products differs from one algorithm to the other."""
-    shapes = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (5, 2), (7, 3)]
-    return [CovarianceProblem(3, 4, 12, 11, k, padding=p, block=2, seed=seed) for k, p in shapes]
+    """Every kernel, dilation and padding up to the kernel, one and three images as small as the dilated kernel."""
+    problems: list[CovarianceProblem] = []
+    for k, d, N in product((1, 2, 3, 5, 7), (1, 2), (1, 3)):
+        size = d * (k - 1) + 1
+        shape = CovarianceProblem(N, 4, size, size + 2, k, dilation=d, block=2, seed=seed)
+        problems += [replace(shape, padding=p) for p in range(k + 1)]
+    larger = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (5, 2), (7, 3)]
+    return [*problems, *(CovarianceProblem(3, 4, 12, 11, k, padding=p, block=2, seed=seed) for k, p in larger)]
 
 
 def _deconvolution(seed: int) -> list[DeconvolutionProblem]:

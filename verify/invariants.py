@@ -106,6 +106,14 @@ def strides(implementation: Implementation, problem: Problem) -> Measurement:
     return _worst(_agreement(implementation, problem, X, SAME_NUMBERS) for X in (*found, first_repeated))
 
 
+def leading_dimensions(implementation: Implementation, problem: Problem) -> Measurement:
+    """One matrix alone, and a batch of any shape, get the answers of the batch, but for the order of sums."""
+    A = question(problem)
+    single = np.stack([respond(implementation, matrix) for matrix in A])
+    nested = respond(implementation, A[None, :, None])[0, :, 0]
+    return _worst(_agreement(implementation, problem, X, SAME_NUMBERS) for X in (single, nested))
+
+
 def inputs_unchanged(implementation: Implementation, problem: Problem) -> Measurement:
     """The input has the same bits after the call."""
     A = question(problem).to(implementation.devices[0], copy=True)

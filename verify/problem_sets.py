@@ -19,7 +19,7 @@ def _spectra(seed: int) -> Sequence[Problem]:
 def _sizes(seed: int) -> Sequence[Problem]:
     """The orders of network deconvolution (block times k^2), and neighbours of powers of two."""
     float32_sizes = (1, 2, 3, 12, 27, 31, 33, 63, 65, 75, 127, 128, 129, 144, 147, 288)
-    float64_sizes = (1, 2, 3, 12, 27, 63, 64)
+    float64_sizes = (1, 2, 3, 12, 27, 63, 64, 75)
     return [MatrixProblem("geometric", n, 1e3, seed=seed) for n in float32_sizes] + [
         MatrixProblem("geometric", n, 1e9, dtype=float64, seed=seed) for n in float64_sizes
     ]
@@ -68,8 +68,10 @@ def _photographs() -> Sequence[Problem]:
     """Patch covariances of photographs, in colour and in gray."""
     color = [PhotographProblem(name, k) for name in COLOR + SCIKIT_LEARN for k in (1, 3, 5)]
     gray = [PhotographProblem(name, k, gray=True) for name in GRAY for k in (1, 3, 5, 7)]
-    double = [PhotographProblem("astronaut", k, dtype=float64) for k in (1, 3)]
-    return [*color, *gray, *double, PhotographProblem("china", 7), PhotographProblem("chelsea", 3, dtype=float64)]
+    luma = [PhotographProblem(name, k, gray=True) for name in ("astronaut", "flower") for k in (3, 5)]
+    large = [PhotographProblem(name, 7) for name in ("china", "rocket", "hubble_deep_field")]
+    double = [PhotographProblem(name, k, dtype=float64) for name in ("astronaut", "chelsea", "moon") for k in (1, 3)]
+    return [*color, *gray, *luma, *large, *double]
 
 
 def _activations(seed: int) -> Sequence[Problem]:
@@ -89,7 +91,7 @@ def full(seed: int = 0) -> tuple[Problem, ...]:
         MatrixProblem("one_small", 288, 1e4, batch=1, seed=seed),
         MatrixProblem("one_small", 576, 1e4, batch=1, seed=seed),
         *(MatrixProblem(name, n, 1e12, dtype=float64, batch=1, seed=seed) for name in SPECTRA for n in (64, 128)),
-        *(MatrixProblem("geometric", n, 1e12, dtype=float64, batch=1, seed=seed) for n in (75, 144)),
+        *(MatrixProblem("geometric", n, 1e12, dtype=float64, batch=1, seed=seed) for n in (75, 127, 129, 144, 147)),
         *(PhotographProblem(name, 7) for name in COLOR),
         *(PhotographProblem(name, 5, dtype=float64) for name in COLOR),
         ActivationProblem("rocket", 3, channels=16, dtype=float64, seed=seed),

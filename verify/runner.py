@@ -157,8 +157,10 @@ def verify(
     dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32),
     device: str = "cpu",
     tier: str = "quick",
+    checks: tuple[str, ...] = (),
+    problems: tuple[str, ...] = (),
 ) -> Report:
-    """Judge a function of one's own by every check of an operation.
+    """Judge a function of one's own by the checks of an operation.
 
     Args:
         function: called as the operation's public function is: an inverse square root with A of shape (batch, n, n); a
@@ -168,12 +170,15 @@ def verify(
         dtypes: the types that it accepts; problems of other types are "not run".
         device: where its inputs are put, "cpu" or "cuda".
         tier: "quick" or "full".
+        checks: names of the checks to run; all if empty.
+        problems: names of the problems; all if empty.
 
     Returns:
         The report: `report.passed`, `report.failures` and every verdict.
 
     Raises:
-        ValueError: if the operation or the target is unknown.
+        TypeError: if `function` cannot be called.
+        ValueError: if the operation, the target, the device, the tier, or a check or problem is unknown.
 
     Example:
         >>> import torch
@@ -185,6 +190,12 @@ def verify(
     """
     if operation not in OPERATIONS:
         raise ValueError(f"verify: operation must be one of {', '.join(OPERATIONS)}; got {operation!r}")
+    for argument, value, known in (("device", device, DEVICES), ("tier", tier, TIERS)):
+        if value not in known:
+            raise ValueError(f"verify: {argument} must be one of {', '.join(known)}; got {value!r}")
+    if not callable(function):
+        raise TypeError(f"verify: function must be callable; got {function!r}")
     name = getattr(function, "__name__", "function")
     mine = Implementation(name, operation, function, target=parse_target(target), dtypes=dtypes, devices=(device,))
-    return run(cases(Selection(tier=tier, device=device), implementations=[mine]))
+    chosen = Selection((operation,), checks, problems=problems, tier=tier, device=device)
+    return run(cases(chosen, implementations=[mine]))

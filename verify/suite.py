@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     Check("block-diagonal", "inverse-sqrt", invariants.block_diagonal, INVARIANTS),
     Check("batch-independence", "inverse-sqrt", invariants.batch_independence, INVARIANTS),
     Check("strides", "inverse-sqrt", invariants.strides, INVARIANTS),
+    Check("leading-dimensions", "inverse-sqrt", invariants.leading_dimensions, INVARIANTS),
     Check("inputs-unchanged", "inverse-sqrt", invariants.inputs_unchanged, INVARIANTS),
     Check("repeatability", "inverse-sqrt", invariants.repeatability, INVARIANTS),
     Check("isolation", "inverse-sqrt", robustness.isolation, INVARIANTS, _has_unchecked),

@@ -19,7 +19,7 @@ Batch = NDArray[np.float64]
 
 
 def forward(implementation: Implementation, problem: Problem) -> Measurement:
-    """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n), X* the certified or float64 root."""
+    """||X - X*||_F / ||X*||_F <= u max(1, kappa / 2) (16 + n / 8), X* the certified or float64 root."""
     return _distance_from_truth(implementation, problem)
 
 
@@ -35,7 +35,7 @@ def allowed(implementation: Implementation, dtype: torch.dtype, true: Truths) ->
     """The error that each matrix of a batch may have: the budget of `forward` or of `steps`, as the target demands."""
     u, n, target = unit_roundoff(dtype), true.value.shape[-1], implementation.target
     if isinstance(target, Exact):
-        return np.array([budgets.forward(u, n, k) for k in true.kappa])
+        return np.array([budgets.forward(u, n, k, implementation.growth) for k in true.kappa])
     conditions = [min(amplification(target), k / 2) for k in true.kappa]
     running = [running_error(target, eigenvalues) for eigenvalues in true.eigenvalues]
     return np.array([budgets.steps(u, n, c, r) for c, r in zip(conditions, running, strict=True)])
@@ -70,13 +70,13 @@ def definiteness(implementation: Implementation, problem: Problem) -> Measuremen
     true = judgeable_truths(implementation, problem)
     lost = metrics.eigenvalues(true.value)[:, 0] - metrics.eigenvalues(answer(implementation, problem))[:, 0]
     budget = allowed(implementation, problem.dtype, true)
+    if (budget * np.sqrt(true.kappa) > budgets.VACUOUS).any():
+        raise NotRun(f"in {dtype_name(problem.dtype)} the smallest eigenvalue of the answer may be lost in rounding")
     return Measurement(*metrics.worst(lost / metrics.spectral_norm(true.value), budget), _evidence(true))
 
 
 def versus_eigh(implementation: Implementation, problem: Problem) -> Measurement:
     """||X - X*||_F / ||X*||_F no more than a small factor of what eigh in the same type reaches on the same matrix."""
-    if problem.dtype in (torch.float16, torch.bfloat16):
-        raise NotRun(f"there is no eigh in {dtype_name(problem.dtype)} to compare with")
     true = judgeable_truths(implementation, problem)
     rival = metrics.relative_error(spectral(question(problem)).double().numpy(), true.value)
     u = unit_roundoff(problem.dtype)
@@ -109,6 +109,7 @@ def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
     if (true.relative_error > budget / 10).any():
         coarse = true.relative_error.max()
         raise NotRun(f"the truth ({true.source}) is known to {coarse:.1e} only, the budget is {budget.min():.1e}")
+    _require_meaning(budget)
     return Measurement(*metrics.worst(metrics.relative_error(X, true.value), budget), _evidence(true))
 
 
@@ -128,7 +129,13 @@ def _identity(implementation: Implementation, problem: Problem) -> tuple[Truths,
 
 def _worst(measured: Batch, formula: budgets.Formula, problem: Problem, true: Truths) -> Measurement:
     budget = np.array([formula(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
+    _require_meaning(budget)
     return Measurement(*metrics.worst(measured, budget), _evidence(true))
+
+
+def _require_meaning(budget: Batch) -> None:
+    if (budget > budgets.VACUOUS).any():
+        raise NotRun(f"the budget exceeds {budgets.VACUOUS}: an answer with nothing right would pass")
 
 
 def _evidence(true: Truths) -> dict[str, float | str]:

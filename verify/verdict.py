@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ndbench.catalog import CATALOG
+
 Evidence = Mapping[str, float | str]
 
 
@@ -69,7 +71,12 @@ class Verdict:
 
     @property
     def rerun(self) -> str:
-        """The command that judges just this again."""
+        """The command, or for a function outside the catalog the call, that judges just this again."""
+        if self.implementation not in {implementation.name for implementation in CATALOG}:
+            return (
+                f"verify({self.implementation}, {self.operation!r}, tier='full', device={self.device!r}, "
+                f"checks=({self.check!r},), problems=({self.problem!r},))"
+            )
         return (
             f"ndbench verify --tier full --check {self.check} --implementation {self.implementation} "
             f"--problem {self.problem}" + (f" --device {self.device}" if self.device != "cpu" else "")

@@ -58,6 +58,8 @@ class Patches:
         """
         if grouping not in GROUPINGS:
             refuse(f"grouping must be one of {', '.join(GROUPINGS)}; got {grouping!r}")
+        if block is not None and (isinstance(block, bool) or not isinstance(block, int)):
+            raise TypeError(f"patch_covariance: block must be an integer, or None for all channels; got {block!r}")
         if block is not None and block < 1:
             refuse(f"block must be at least 1, or None for all channels; got {block}")
         return cls(

@@ -98,7 +98,10 @@ def patch_covariance(
     chosen = fastest(tuple(x.shape), patches) if algorithm == "auto" else algorithm
     mean, cov = ALGORITHMS[chosen](x.to(torch.promote_types(x.dtype, torch.float32)), patches)
     cov = cov + eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
-    return mean.to(x.dtype), cov.to(x.dtype)
+    mean, cov = mean.to(x.dtype), cov.to(x.dtype)
+    if not x.is_cuda and not cov.isfinite().all():
+        raise ValueError(f"patch_covariance: the covariance of x overflows {x.dtype}; scale x down")
+    return mean, cov
 
 
 def check(x: Tensor, patches: Patches) -> None:

@@ -35,12 +35,13 @@ def faults(A: Tensor, *, semidefinite: bool) -> dict[str, Tensor]:
     W = torch.where(finite[..., None, None], W, identity_like(W))
     c = frobenius_norm(W)
     u = torch.finfo(A.dtype).eps / 2
-    asymmetry = torch.linalg.matrix_norm(W - W.mT)
+    asymmetry = frobenius_norm(W - W.mT)
     lifted = W + n * u * c * identity_like(W) if semidefinite else W
     _, failed = torch.linalg.cholesky_ex(lifted)
     return {
         "NaN or infinite entries": ~finite,
-        "not symmetric beyond rounding": asymmetry > 4 * n**0.5 * u * c[..., 0, 0],
+        "the norm ||A||_F overflows, so scale A down": (finite[..., None, None] & c.isinf())[..., 0, 0],
+        "not symmetric beyond rounding": (asymmetry > 4 * n**0.5 * u * c)[..., 0, 0],
         "not positive definite": failed != 0,
     }
 

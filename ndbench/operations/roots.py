@@ -52,8 +52,8 @@ def inverse_sqrt(
         steps: iterations T, at least 1; the direct methods (the last three) have none.
         lower: minimax only: lower bound of the spectrum of A / ||A||_F, in (0, 1].
         scaled_steps: "denman_beavers" only: steps with determinantal scaling, 0 to T; None scales every step.
-        check: validate A first and raise, naming the batch indices. With False nothing is raised for A's values and
-            nothing synchronizes: the answer is NaN in exactly the matrices at fault.
+        check: validate A first and raise, naming the batch indices. With False nothing is raised for A's values: the
+            answer is NaN in exactly the matrices at fault, and nothing synchronizes (SciPy's methods copy to the CPU).
         backend: "torch"; "auto" means the same until the operation has a Triton kernel.
 
     Returns:
@@ -104,10 +104,11 @@ def inverse_sqrt_to_tolerance(
         A: symmetric positive definite, shape (..., n, n), as for `inverse_sqrt`.
         method: one of the iterations: "newton_schulz", "denman_beavers" (every step scaled), "denman_beavers_plain",
             "minimax_cubic", "minimax_quintic".
-        tolerance: bound on the residual; None means n u, u the unit roundoff of the type computed in.
+        tolerance: bound on the residual; None means (n + 8) u, u the unit roundoff of the type computed in.
         max_steps: steps after which a matrix still improving ends with the status "limit".
         lower: minimax only, as for `inverse_sqrt`.
-        check: as for `inverse_sqrt`; with False the matrices at fault get NaN and the status "invalid".
+        check: as for `inverse_sqrt`; with False the matrices at fault get NaN and the status "invalid". Either way the
+            statuses are read after each step, which synchronizes.
 
     Returns:
         `Convergence`: D, and for each matrix its status (`ndbench.roots.Status`), steps taken and residual.
@@ -129,7 +130,7 @@ def inverse_sqrt_to_tolerance(
     require_square_floats(A, name)
     if method not in ITERATIVE:
         raise ValueError(f"{name}: method must be an iteration, one of {', '.join(ITERATIVE)}; got {method!r}")
-    if max_steps < 1:
+    if whole(max_steps, "max_steps", name) < 1:
         raise ValueError(f"{name}: max_steps must be at least 1; got {max_steps}")
     if not 0 < lower <= 1:
         raise ValueError(f"{name}: lower must lie in (0, 1], relative to ||A||_F; got {lower}")
@@ -143,7 +144,7 @@ def inverse_sqrt_to_tolerance(
     iterates, settling = _iterates(safe, method, lower)
     if tolerance is None:
         computed_in = A.dtype if method in POLYNOMIAL else working_type(A.dtype)
-        tolerance = A.shape[-1] * torch.finfo(computed_in).eps / 2
+        tolerance = (A.shape[-1] + 8) * torch.finfo(computed_in).eps / 2
     ended = roots.until(iterates, tolerance, max_steps, settling)
     return roots.Convergence(
         D=torch.where(bad[..., None, None], torch.nan, ended.D),
@@ -165,11 +166,12 @@ class _Options:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"inverse_sqrt: method must be one of {', '.join(METHODS)}; got {self.method!r}")
-        if self.steps < 1:
+        if whole(self.steps, "steps", "inverse_sqrt") < 1:
             raise ValueError(f"inverse_sqrt: steps must be at least 1; got {self.steps}")
         if not 0 < self.lower <= 1:
             raise ValueError(f"inverse_sqrt: lower must lie in (0, 1], relative to ||A||_F; got {self.lower}")
-        if self.scaled_steps is not None and not 0 <= self.scaled_steps <= self.steps:
+        scaled_steps = 0 if self.scaled_steps is None else whole(self.scaled_steps, "scaled_steps", "inverse_sqrt")
+        if not 0 <= scaled_steps <= self.steps:
             raise ValueError(
                 f"inverse_sqrt: scaled_steps must lie between 0 and steps = {self.steps}; got {self.scaled_steps}"
             )
@@ -187,6 +189,17 @@ class _Options:
             "scipy_power": roots.scipy_power,
         }
         return functions[self.method]
+
+
+def whole(value: object, argument: str, name: str) -> int:
+    """The value, if it is a whole number.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: {argument} must be an integer; got {value!r}")
+    return value
 
 
 def _iterates(A: Tensor, method: str, lower: float) -> tuple[Iterator[tuple[Tensor, Tensor]], int]:

@@ -17,7 +17,7 @@ class Status(IntEnum):
     CONVERGED = 0
     """The residual fell to the tolerance."""
     STAGNATED = 1
-    """Rounding stopped the residual above the tolerance; the answer is the best iterate."""
+    """Rounding, or overflow, stopped the residual above the tolerance; the answer is the best iterate."""
     LIMIT = 2
     """The residual was still falling at the last step allowed."""
     INVALID = 3
@@ -66,9 +66,11 @@ def until(
         if not running.any():
             break
         r = _residual(P)
+        # an iterate that overflowed is no answer, and nothing after it will be
+        broken = ~(r.isfinite() & X.isfinite().all(dim=-1).all(dim=-1))
         judged = (residual < 0.5) & (k > settling)
-        stuck = running & judged & ~(r <= residual / 2)
-        better = running & (~judged | (r < residual))
+        stuck = running & (broken | (judged & ~(r <= residual / 2)))
+        better = running & ~broken & (~judged | (r < residual))
         D = torch.where(better[..., None, None], X, D)
         steps, residual = torch.where(better, k, steps), torch.where(better, r, residual)
         status[stuck] = Status.STAGNATED

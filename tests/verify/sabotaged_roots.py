@@ -209,6 +209,49 @@ def raises_without_a_name(A: Tensor) -> Tensor:
     return X
 
 
+def validates_the_first(A: Tensor) -> Tensor:
+    inverse_sqrt(A[:1], method="spectral")
+    return inverse_sqrt(A, method="spectral", check=False)
+
+
+def always_blames_the_first(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral", check=False)
+    if X.isnan().any():
+        raise ValueError("not positive definite, at batch index [0]")
+    return X
+
+
+def nan_in_the_first_whatever_is_wrong(A: Tensor) -> Tensor:
+    X = inverse_sqrt(A, method="spectral", check=False)
+    bad = X.isnan().any()
+    X = torch.nan_to_num(X, nan=0.0)
+    X[0] = torch.where(bad, torch.nan, X[0])
+    return X
+
+
+def zeros_where_good(A: Tensor) -> Tensor:
+    return 0 * inverse_sqrt(A, method="spectral", check=False)
+
+
+def lower_triangle_only(A: Tensor, *, check: bool = False) -> Tensor:
+    return inverse_sqrt(A.tril() + A.tril(-1).mT, method="spectral", check=check)
+
+
+def one_batch_dimension(A: Tensor) -> Tensor:
+    if A.ndim != 3:
+        raise RuntimeError("A must have three dimensions")
+    return inverse_sqrt(A, method="spectral")
+
+
+def small_orders_only(A: Tensor) -> Tensor:
+    return inverse_sqrt(A, method="spectral") * (A.shape[-1] <= 256)
+
+
+def float32_for_large_orders(A: Tensor) -> Tensor:
+    root = partial(inverse_sqrt, method="spectral", check=False)
+    return root(A.float()).to(A.dtype) if A.shape[-1] > 64 else root(A)
+
+
 def raises(A: Tensor) -> Tensor:
     raise RuntimeError("out of memory")
 
@@ -257,6 +300,15 @@ SABOTAGE = (
     exact("unseeded rounding", "repeatability", unseeded_rounding),
     exact("answers bad matrices", "isolation", right, unchecked=answers_bad_matrices),
     exact("one bad matrix spoils the batch", "isolation", right, unchecked=one_bad_matrix_spoils_the_batch),
+    exact("NaN in the first", "isolation", right, unchecked=nan_in_the_first_whatever_is_wrong),
+    exact("unchecked zeros", "isolation", right, unchecked=zeros_where_good),
+    exact("unchecked reads the lower triangle", "isolation", right, unchecked=lower_triangle_only),
+    exact("validates the first", "rejection", validates_the_first),
+    exact("always blames the first", "rejection", always_blames_the_first),
+    exact("reads the lower triangle", "rejection", partial(lower_triangle_only, check=True)),
+    exact("one batch dimension", "leading-dimensions", one_batch_dimension, raised="RuntimeError"),
+    exact("small orders only", "forward", small_orders_only),
+    exact("float32 for large orders", "forward", float32_for_large_orders),
     exact("never rejects", "rejection", partial(inverse_sqrt, method="spectral", check=False)),
     exact("rejects without a name", "rejection", raises_without_a_name),
     exact("uncoupled iteration", "stability", right, iterates=uncoupled_iterates),

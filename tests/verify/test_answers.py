@@ -104,7 +104,13 @@ def test_a_truth_too_coarse_to_judge_is_not_run():
 
 
 def test_a_truth_ten_times_better_judges():
-    fine = Truths(np.eye(2)[None], np.array([0.1]), np.ones((1, 2)), "a guess")
-    found = compare(1.5 * np.eye(2)[None], fine, np.array([1.0]))
-    assert (found.measured, found.budget) == (pytest.approx(0.5), 1)
-    assert found.evidence == {"kappa": 1.0, "truth": "a guess", "truth_error": 0.1}
+    fine = Truths(np.eye(2)[None], np.array([0.05]), np.ones((1, 2)), "a guess")
+    found = compare(1.5 * np.eye(2)[None], fine, np.array([0.5]))
+    assert (found.measured, found.budget) == (pytest.approx(0.5), 0.5)
+    assert found.evidence == {"kappa": 1.0, "truth": "a guess", "truth_error": 0.05}
+
+
+def test_a_budget_that_zeros_would_meet_is_none():
+    fine = Truths(np.eye(2)[None], np.array([0.0]), np.ones((1, 2)), "a guess")
+    with pytest.raises(NotRun, match="an answer with nothing right would pass"):
+        compare(np.eye(2)[None], fine, np.array([0.6]))

@@ -19,8 +19,8 @@ def test_unit_roundoff(dtype, exponent):
 @pytest.mark.parametrize(
     ("formula", "arguments", "expected"),
     [
-        (budgets.forward, (12, 1.0), 28 * U),
-        (budgets.forward, (12, 100.0), 50 * 28 * U),
+        (budgets.forward, (12, 1.0), 17.5 * U),
+        (budgets.forward, (12, 100.0, 1.0), 50 * 28 * U),
         (budgets.steps, (16, 10.0, 0.5), 11 * 9 * U),
         (budgets.steps, (16, 10.0, 40.0), 50 * 9 * U),
         (budgets.whitening, (16, 100.0), 2 * 26 * 100 * U),

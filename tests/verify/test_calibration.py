@@ -45,4 +45,12 @@ def test_the_command_prints_both_tables(capsys):
     text = capsys.readouterr().out
     assert "--seeds 1 >" in text
     assert "| inverse-sqrt | order | 5 | 0 |" in text
-    assert "| flint acb_mat.eig | 1e+12 |" in text
+    assert "| exact | flint acb_mat.eig | 1e+12 |" in text
+    assert "| 5 steps of newton_schulz | mpmath eigsy, 50 digits | 1e+06 |" in text
+    assert "| two passes in float64 |" in text
+
+
+def test_the_oracles_of_the_covariance_agree():
+    found = calibration.covariance_oracle_errors()
+    assert [pair[:2] for pair in found][0] == ("two passes in longdouble", "exact integers")
+    assert all(difference < 1e-14 for _, _, difference in found)

@@ -14,7 +14,7 @@ GEOMETRIC = np.geomspace(1e-4, 1, 12)
 
 
 def test_newton_schulz_repeats_one_polynomial():
-    assert polynomials(Steps("newton_schulz", 3)) == [(1.5, -0.5, 0.0)] * 3
+    assert polynomials(Steps("newton_schulz", 3)) == ((1.5, -0.5, 0.0),) * 3
 
 
 @pytest.mark.parametrize(("iteration", "degree"), [("minimax_cubic", 3), ("minimax_quintic", 5)])
@@ -27,7 +27,7 @@ def test_minimax_ends_in_the_limits(iteration, degree):
 
 @pytest.mark.parametrize("target", [Exact(), Steps("denman_beavers", 5), Steps("denman_beavers_plain", 5)], ids=str)
 def test_methods_that_invert_have_no_polynomials(target):
-    assert polynomials(target) == []
+    assert polynomials(target) == ()
     assert amplification(target) == math.inf
     assert running_error(target, GEOMETRIC) == 0
 

@@ -185,6 +185,12 @@ def test_sabotage_is_caught(wrong):
 
 
 @pytest.mark.parametrize("wrong", SABOTAGE, ids=lambda wrong: wrong.name)
+def test_sabotage_is_caught_by_the_quick_tier(wrong):
+    check, mine = CHECK[wrong.check], implementation(wrong.function, wrong.name)
+    assert any(check(mine, problem).status == Status.FAILED for problem in check.problems["quick"])
+
+
+@pytest.mark.parametrize("wrong", SABOTAGE, ids=lambda wrong: wrong.name)
 def test_the_right_implementation_passes_where_sabotage_is_caught(wrong):
     verdict = CHECK[wrong.check](implementation(deconvolve), wrong.problem)
     assert verdict.passed, verdict

@@ -128,7 +128,9 @@ def test_a_device_that_is_there_is_used(monkeypatch):
 
 def test_a_failure_on_a_device_is_run_again_on_that_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert "--device cuda" in Case(FORWARD, ROOT, EXTRA, "cuda").run().rerun
+    assert "device='cuda'" in Case(FORWARD, ROOT, EXTRA, "cuda").run().rerun
+    listed = replace(ROOT, name="spectral")
+    assert Case(FORWARD, listed, EXTRA, "cuda").run().rerun.endswith("--device cuda")
 
 
 def test_a_run_tells_of_every_case_in_order():

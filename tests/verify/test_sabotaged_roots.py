@@ -9,9 +9,9 @@ BY_NAME = {check.name: check for check in CHECKS if check.operation == "inverse-
 
 
 def first_failure(check, implementation):
-    """The first verdict of the quick tier that catches it, among the problems that are quick to pose."""
-    for problem in check.problems["quick"]:
-        if problem.n <= 33 and problem.dtype in implementation.dtypes:
+    """The first verdict of the quick tier that catches it, small problems first."""
+    for problem in sorted(check.problems["quick"], key=lambda problem: problem.n):
+        if problem.dtype in implementation.dtypes:
             verdict = check(implementation, problem)
             if verdict.status == "failed":
                 return verdict
