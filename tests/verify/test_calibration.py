@@ -52,5 +52,5 @@ def test_the_command_prints_both_tables(capsys):
 
 def test_the_oracles_of_the_covariance_agree():
     found = calibration.covariance_oracle_errors()
-    assert [pair[:2] for pair in found][0] == ("two passes in longdouble", "exact integers")
+    assert found[0][:2] == ("two passes in longdouble", "exact integers")
     assert all(difference < 1e-14 for _, _, difference in found)
