@@ -13,6 +13,7 @@ from ndbench.verify.answers import Truths, question
 from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.values import allowed, judgeable_truths
+from ndbench.verify.verdict import NotRun
 
 MOST_STEPS = 200
 ORDER_TOLERANCE = 0.25
@@ -50,6 +51,7 @@ def order(implementation: Implementation, problem: Problem) -> Measurement:
 
 def _errors(implementation: Implementation, problem: Problem, true: Truths) -> Iterator[NDArray[np.float64]]:
     """The forward error of each matrix, shape (batch,), for one iterate after the other."""
-    assert implementation.iterates is not None
+    if implementation.iterates is None:
+        raise NotRun(f"{implementation.name} has no iterates")
     for X, _ in implementation.iterates(question(problem).to(implementation.devices[0])):
         yield metrics.relative_error(X.to("cpu").double().numpy(), true.value)
