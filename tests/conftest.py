@@ -1,6 +1,9 @@
 import pytest
 import torch
 
+# the problems of the tests are too small for two threads, which would wait for each other
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def nan_filled_empty_tensors():
