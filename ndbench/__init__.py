@@ -7,6 +7,20 @@ Network deconvolution (Ye et al., ICLR 2020) whitens the input patches of every 
     weight, bias = ndbench.deconvolve(weight, bias, mean, D)
 """
 
-from ndbench.operations import deconvolve, inverse_sqrt, inverse_sqrt_to_tolerance, patch_covariance
+from ndbench.operations import (
+    deconvolve,
+    deconvolved_conv2d,
+    deconvolved_linear,
+    inverse_sqrt,
+    inverse_sqrt_to_tolerance,
+    patch_covariance,
+)
 
-__all__ = ["deconvolve", "inverse_sqrt", "inverse_sqrt_to_tolerance", "patch_covariance"]
+__all__ = [
+    "deconvolve",
+    "deconvolved_conv2d",
+    "deconvolved_linear",
+    "inverse_sqrt",
+    "inverse_sqrt_to_tolerance",
+    "patch_covariance",
+]

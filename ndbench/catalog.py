@@ -9,10 +9,16 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
-from ndbench.operations import deconvolve, inverse_sqrt, inverse_sqrt_to_tolerance, patch_covariance
+from ndbench.operations import (
+    deconvolve,
+    deconvolved_conv2d,
+    inverse_sqrt,
+    inverse_sqrt_to_tolerance,
+    patch_covariance,
+)
 from ndbench.targets import Exact, Steps, Target
 
-OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution")
+OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution", "deconvolved-conv2d")
 EXACT = Exact()
 ALL_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -67,12 +73,14 @@ def _converged(method: str, lower: float) -> Callable[..., Tensor]:
     return function
 
 
-def _steps(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False) -> Implementation:
-    """An iteration stopped after T steps; the name says how many, and how many of them are scaled."""
+def _steps(
+    method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False, adjoint: str = "auto"
+) -> Implementation:
+    """An iteration stopped after T steps; the name says how many, how many are scaled, and the adjoint asked for."""
     scaled = f"s{scaled_steps}" if scaled_steps else ""
-    function = partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps)
+    function = partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps, adjoint=adjoint)
     return Implementation(
-        name=f"{method}.T{steps}{scaled}",
+        name=f"{method}.T{steps}{scaled}" + ("" if adjoint == "auto" else f".{adjoint}"),
         operation="inverse-sqrt",
         function=function,
         unchecked=partial(function, check=False),
@@ -81,9 +89,10 @@ def _steps(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool =
     )
 
 
-def _exact(method: str, **promises: Any) -> Implementation:
-    function = partial(inverse_sqrt, method=method)
-    return Implementation(method, "inverse-sqrt", function, unchecked=partial(function, check=False), **promises)
+def _exact(method: str, adjoint: str = "auto", **promises: Any) -> Implementation:
+    name = method if adjoint == "auto" else f"{method}.{adjoint}"
+    function = partial(inverse_sqrt, method=method, adjoint=adjoint)
+    return Implementation(name, "inverse-sqrt", function, unchecked=partial(function, check=False), **promises)
 
 
 def _iteration(
@@ -138,23 +147,43 @@ INVERSE_SQRT = (
     _steps("denman_beavers_plain", 5),
     _steps("minimax_cubic", 5, scale_free=True),
     _steps("minimax_quintic", 5, scale_free=True),
+    *(_exact("spectral", adjoint=adjoint) for adjoint in ("eigenbasis", "lyapunov")),
+    *(
+        _steps(method, steps, scaled_steps, adjoint=adjoint)
+        for method, steps, scaled_steps in (
+            ("newton_schulz", 5, 0),
+            ("newton_schulz", 15, 0),
+            ("denman_beavers", 9, 4),
+            ("minimax_cubic", 5, 0),
+            ("minimax_quintic", 5, 0),
+        )
+        for adjoint in ("autograd", "reverse", "eigenbasis")
+    ),
 )
 
 
-def _covariance(algorithm: str, **promises: Any) -> Implementation:
-    return Implementation(algorithm, "covariance", partial(patch_covariance, algorithm=algorithm), **promises)
+def _covariance(algorithm: str, adjoint: str = "auto", **promises: Any) -> Implementation:
+    name = algorithm if adjoint == "auto" else f"{algorithm}.{adjoint}"
+    function = partial(patch_covariance, algorithm=algorithm, adjoint=adjoint)
+    return Implementation(name, "covariance", function, **promises)
 
 
 ONE_PRODUCT = "the product of the patch matrix with itself adds up (a, b) and (b, a) in different orders"
+
+ADJOINTS = ("autograd", "handwritten")
 
 COVARIANCE = (
     _covariance("im2col", exempt=("exact-symmetry",), exempt_reason=ONE_PRODUCT),
     _covariance("windows", devices=("cpu",)),
     _covariance("shifted"),
     _covariance("lagged"),
+    *(_covariance(algorithm, adjoint) for algorithm in ("shifted", "lagged") for adjoint in ADJOINTS),
+    *(_covariance("im2col", a, exempt=("exact-symmetry",), exempt_reason=ONE_PRODUCT) for a in ADJOINTS),
     _covariance("auto", exempt=("exact-symmetry",), exempt_reason=f"it may choose im2col: {ONE_PRODUCT}"),
 )
 
 DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)
 
-CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION
+DECONVOLVED_CONV2D = (Implementation("deconvolved_conv2d", "deconvolved-conv2d", deconvolved_conv2d),)
+
+CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D

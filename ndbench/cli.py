@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list(tier: str) -> int:
     """Print every implementation with its target, every check with its first line, every problem."""
     lines = ["implementations"]
-    lines += [f"  {i.operation:15}{i.name:34}{_target(i.operation, str(i.target))}" for i in CATALOG]
+    lines += [f"  {i.operation:20}{i.name:34}{_target(i.operation, str(i.target))}" for i in CATALOG]
     lines += ["checks"]
-    lines += [f"  {check.operation:15}{check.name:28}{_summary(check.judge.__doc__)}" for check in CHECKS]
+    lines += [f"  {check.operation:20}{check.name:28}{_summary(check.judge.__doc__)}" for check in CHECKS]
     lines += [f"problems of the {tier} tier"]
     lines += [f"  {name}" for name in dict.fromkeys(p.name for check in CHECKS for p in check.problems[tier])]
     print("\n".join(lines))  # noqa: T201

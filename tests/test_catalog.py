@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ndbench.catalog import CATALOG, COVARIANCE, DECONVOLUTION, INVERSE_SQRT, OPERATIONS
+from ndbench.catalog import CATALOG, COVARIANCE, DECONVOLUTION, DECONVOLVED_CONV2D, INVERSE_SQRT, OPERATIONS
 from ndbench.covariance_problems import CovarianceProblem, DeconvolutionProblem
 from ndbench.operations.roots import METHODS
 from ndbench.problems import MatrixProblem
@@ -26,8 +26,8 @@ def test_names_are_unique_within_an_operation():
     assert {operation for operation, _ in names} == set(OPERATIONS)
 
 
-def test_the_catalog_is_its_three_parts():
-    assert CATALOG == INVERSE_SQRT + COVARIANCE + DECONVOLUTION
+def test_the_catalog_is_its_four_parts():
+    assert CATALOG == INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D
 
 
 def test_every_method_and_every_iteration_is_there():

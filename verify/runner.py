@@ -11,6 +11,7 @@ from ndbench.catalog import CATALOG, OPERATIONS, Implementation
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.environment import environment
+from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import Status, Verdict
 
@@ -100,12 +101,18 @@ def cases(
     """
     found = list(_all_cases(selection, checks, implementations))
     for kind, wanted, name_of in _FILTERS:
-        names = getattr(selection, wanted)
         known = {name_of(case) for case in found}
-        if unknown := set(names) - known:
+        names = _members(getattr(selection, wanted), known)
+        if unknown := names - known:
             raise UnknownName(_unknown(kind, unknown, known, selection.tier))
         found = [case for case in found if not names or name_of(case) in names]
     return found
+
+
+def _members(names: tuple[str, ...], known: set[str]) -> set[str]:
+    """The names, with the name of a family replaced by those of its members: "gradients" by all that begin so."""
+    families = {"gradients": {name for name in known if name.startswith(gradients.FAMILY)}}
+    return {member for name in names for member in families.get(name, set()) or {name}}
 
 
 _FILTERS: tuple[tuple[str, str, Callable[[Case], str]], ...] = (
@@ -117,8 +124,8 @@ _FILTERS: tuple[tuple[str, str, Callable[[Case], str]], ...] = (
 
 
 def _unknown(kind: str, unknown: set[str], known: set[str], tier: str) -> str:
-    shown = sorted(known)[:40]
-    more = f" and {len(known) - 40} more (ndbench list)" if len(known) > 40 else ""
+    shown = sorted(known)[:60]
+    more = f" and {len(known) - 60} more (ndbench list)" if len(known) > 60 else ""
     return (
         f"no {kind} is called {', '.join(sorted(unknown))} in the {tier} tier with the other options given; "
         f"there are {', '.join(shown)}{more}"

@@ -4,6 +4,7 @@ from ndbench.catalog import Implementation
 from ndbench.targets import Exact
 from ndbench.verify import covariance_suite, invariants, robustness, stability, values
 from ndbench.verify.check import Check
+from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
 
 
@@ -49,4 +50,5 @@ CHECKS: tuple[Check, ...] = (
     Check("stability", "inverse-sqrt", stability.stability, STABILITY, _iterative),
     Check("order", "inverse-sqrt", stability.order, ORDER, _of_known_order),
     *covariance_suite.CHECKS,
+    *gradients.CHECKS,
 )

@@ -28,9 +28,33 @@ def im2col(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
     """
     X = patch_matrix(x, patches)
     M = X.shape[-2]
-    mean = X.mean(-2, keepdim=True)
-    X = X - mean
-    return mean.squeeze(-2), X.mT @ X / M
+    mean = X.mean(-2)
+    X = X - mean[..., None, :]
+    return mean, X.mT @ X / M
+
+
+def im2col_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches) -> Tensor:
+    """Gradient with respect to x from those of mean and covariance.
+
+    The centered rows add up to zero, so that the mean inside the covariance contributes nothing, and
+
+        dX = 1 dmean / M + (X - 1 mean) (dcov + dcov^T) / M
+
+    is folded: each pixel adds up the gradients of all the patches that hold it.
+
+    Args:
+        x: input, shape (N, C, H, W).
+        mean: of the patches, as `im2col` returned it, (F,) or (G, F).
+        dmean: gradient with respect to the mean, of its shape.
+        dcov: gradient with respect to the covariance, (F, F) or (G, F, F); only its symmetric part counts.
+        patches: which patches, and their blocks.
+
+    Returns:
+        gradient with respect to x, of its shape.
+    """
+    X = patch_matrix(x, patches) - mean[..., None, :]
+    M = X.shape[-2]
+    return image_of_rows(X @ ((dcov + dcov.mT) / M) + dmean[..., None, :] / M, x, patches)
 
 
 def patch_matrix(x: Tensor, patches: Patches) -> Tensor:
@@ -45,3 +69,19 @@ def patch_matrix(x: Tensor, patches: Patches) -> Tensor:
     else:
         X = columns.view(images, groups, width // groups, count).permute(1, 0, 3, 2)
     return X.flatten(0, 2) if patches.pooled else X.flatten(1, 2)
+
+
+def image_of_rows(X: Tensor, x: Tensor, patches: Patches) -> Tensor:
+    """The transposed map of `patch_matrix`: pixels of x's shape, each the sum of its places in the patch matrix X."""
+    images, channels = x.shape[:2]
+    groups = patches.groups(channels)
+    rows = X.reshape(groups, images, -1, X.shape[-1])
+    columns = rows.permute(1, 3, 0, 2) if patches.grouping == "interleaved" else rows.permute(1, 0, 3, 2)
+    return functional.fold(
+        columns.reshape(images, channels * patches.offsets, -1),
+        x.shape[2:],
+        patches.kernel_size,
+        dilation=patches.dilation,
+        padding=patches.padding,
+        stride=patches.stride,
+    )

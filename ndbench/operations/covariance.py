@@ -1,17 +1,23 @@
 """The public patch covariance."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ndbench.covariance import Patches, im2col, lagged, shifted, windows
+from ndbench.covariance.adjoint import differentiated
+from ndbench.covariance.adjoint_pixels import lagged_adjoint, shifted_adjoint
 from ndbench.covariance.choice import fastest
+from ndbench.covariance.im2col import im2col_adjoint
 from ndbench.covariance.patches import Pair
 from ndbench.operations.backends import require_backend
 from ndbench.operations.definite import FLOATS
 
 ALGORITHMS = {"im2col": im2col, "shifted": shifted, "lagged": lagged, "windows": windows}
+ADJOINTS = {"im2col": im2col_adjoint, "shifted": shifted_adjoint, "lagged": lagged_adjoint}
+EAGER = "patch_covariance plans its products in Python and checks values: it runs as it is between compiled graphs"
 
 
 def patch_covariance(
@@ -26,6 +32,7 @@ def patch_covariance(
     grouping: str = "channel",
     eps: float = 0.0,
     algorithm: str = "auto",
+    adjoint: str = "auto",
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the patches of a convolution's input.
@@ -56,6 +63,12 @@ def patch_covariance(
             if 1.3 flops(lagged) + 1200 G F^2 + 4e6 pieces < flops(im2col), else "im2col", because products of whole
             images are the cheaper ones unless assembling their results outweighs them: `ndbench.covariance.choice`
             has the measurements.
+        adjoint: how gradients are computed. "handwritten" keeps x and the mean only, and computes the gradient by the
+            algorithm's adjoint; "autograd" records every operation of the algorithm. "auto" is "handwritten" except
+            for "windows", which has neither: with "lagged" that is several times as fast as "autograd" in a fraction
+            of its memory; "im2col" builds its patches a second time, so as not to keep k^2 times the input. Both have
+            derivatives of any order, forward and reverse, and pass through the transforms of `torch.func`.
+            `torch.compile` runs the operation as it is, between two graphs, so that with fullgraph=True it raises.
         backend: "torch"; "auto" means the same until the operation has a Triton kernel.
 
     Returns:
@@ -83,6 +96,8 @@ def patch_covariance(
         raise ValueError(
             f"patch_covariance: algorithm must be auto or one of {', '.join(ALGORITHMS)}; got {algorithm!r}"
         )
+    if adjoint not in ("auto", "autograd", "handwritten"):
+        raise ValueError(f"patch_covariance: adjoint must be auto, autograd or handwritten; got {adjoint!r}")
     if not 0 <= eps < math.inf:
         raise ValueError(f"patch_covariance: eps must be finite and not negative; got {eps}")
     patches = Patches.of(
@@ -94,14 +109,30 @@ def patch_covariance(
         pooled=pooled,
         grouping=grouping,
     )
+    mean, cov = evaluate(x, patches, eps, algorithm, adjoint)
+    return mean, cov
+
+
+@torch.compiler.disable(reason=EAGER)  # type: ignore[no-untyped-call, untyped-decorator]
+def evaluate(x: Tensor, patches: Patches, eps: float, algorithm: str, adjoint: str) -> tuple[Tensor, Tensor]:
+    """Mean and covariance plus eps I, in x's type."""
     check(x, patches)
     chosen = fastest(tuple(x.shape), patches) if algorithm == "auto" else algorithm
-    mean, cov = ALGORITHMS[chosen](x.to(torch.promote_types(x.dtype, torch.float32)), patches)
+    mean, cov = compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, chosen, adjoint)
     cov = cov + eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
-    mean, cov = mean.to(x.dtype), cov.to(x.dtype)
-    if not x.is_cuda and not cov.isfinite().all():
-        raise ValueError(f"patch_covariance: the covariance of x overflows {x.dtype}; scale x down")
-    return mean, cov
+    return mean.to(x.dtype), cov.to(x.dtype)
+
+
+def compute(x: Tensor, patches: Patches, algorithm: str, adjoint: str) -> tuple[Tensor, Tensor]:
+    """Mean and covariance by the algorithm, differentiated as asked."""
+    function = ALGORITHMS[algorithm]
+    if algorithm in ADJOINTS and adjoint != "autograd":
+        return differentiated(x, patches, function, ADJOINTS[algorithm])
+    if adjoint == "handwritten":
+        raise ValueError(
+            f"patch_covariance: algorithm {algorithm!r} has no handwritten adjoint; choose one of {', '.join(ADJOINTS)}"
+        )
+    return function(x, patches)
 
 
 def check(x: Tensor, patches: Patches) -> None:
@@ -113,6 +144,26 @@ def check(x: Tensor, patches: Patches) -> None:
             f" got {found}; convert it first"
         )
     patches.check(x.shape)
-    if x.device.type == "cpu" and not x.isfinite().all():
-        bad = x.numel() - int(x.isfinite().sum())
-        raise ValueError(f"patch_covariance: x must be finite; got {bad} NaN or infinite values of {x.numel()}")
+    if x.device.type == "cpu":
+        Finite.apply(x.detach())  # type: ignore[no-untyped-call]
+
+
+class Finite(torch.autograd.Function):
+    """The check of x's values. A function of its own, because maps over a batch cannot branch on values."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        """Raise unless all of x is finite."""
+        if not x.isfinite().all():
+            bad = x.numel() - int(x.isfinite().sum())
+            raise ValueError(f"patch_covariance: x must be finite; got {bad} NaN or infinite values of {x.numel()}")
+        return x.new_empty(0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        """Nothing is kept: there is no gradient."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None], x: Tensor) -> tuple[Tensor, None]:
+        """Check the whole batch at once."""
+        return Finite.apply(x), None  # type: ignore[no-untyped-call]

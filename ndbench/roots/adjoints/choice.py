@@ -1,0 +1,78 @@
+"""Which adjoint serves a method best."""
+
+import math
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from ndbench.roots.adjoints.coupled import Coupled
+from ndbench.roots.adjoints.eigenbasis import Eigenbasis
+from ndbench.roots.adjoints.exact import Spectral
+from ndbench.roots.adjoints.functions import Recomputed, Recurrence
+from ndbench.roots.adjoints.product_form import ProductForm
+from ndbench.roots.coefficients import LIMITS, Coefficients, minimax_coefficients
+
+STEPS = ("auto", "autograd", "reverse", "eigenbasis")
+ADJOINTS: dict[str, tuple[str, ...]] = {
+    "newton_schulz": STEPS,
+    "denman_beavers": STEPS,
+    "denman_beavers_plain": ("auto", "autograd"),
+    "minimax_cubic": STEPS,
+    "minimax_quintic": STEPS,
+    "spectral": ("auto", "autograd", "eigenbasis", "lyapunov"),
+    "scipy_sqrtm": ("auto", "autograd"),
+    "scipy_power": ("auto", "autograd"),
+}
+"""The adjoints of every method, by name."""
+
+SMALLEST_ORDER = 128
+"""From here eigh costs less than the products it saves, on a CPU: at n = 64 it takes twice as long, at 144 half."""
+
+LARGEST_GROWTH = 100.0
+"""Of errors in small eigenvalues, which eigh makes of the size u ||A||: the loop's are smaller, and grow as much."""
+
+
+def steps_of(method: str, steps: int, lower: float, scaled_steps: int) -> Coupled | ProductForm:
+    """The T steps of an iteration that has a hand-written adjoint."""
+    if method == "denman_beavers":
+        return ProductForm(steps, scaled_steps)
+    if method == "newton_schulz":
+        return Coupled((LIMITS[3],) * steps)
+    return Coupled(_minimax(steps, lower, 3 if method == "minimax_cubic" else 5))
+
+
+def recurrence_for(A: Tensor, adjoint: str, iteration: Coupled | ProductForm | None) -> Recurrence:
+    """The recurrence that computes an iteration, or the exact map for None, with the adjoint asked for.
+
+    "auto" is "eigenbasis" for the exact map. For an iteration it is "eigenbasis" on a CPU in float32 and float64, from
+    order 128 on, if the steps magnify small eigenvalues of A / ||A||_F by at most 100 (Newton-Schulz up to T = 5);
+    otherwise "reverse". Where no gradient is recorded, it keeps nothing for one.
+    """
+    if iteration is None:
+        exact = Spectral(lyapunov=adjoint == "lyapunov")
+        return exact if adjoint != "auto" or _recorded(A) else Recomputed(exact)
+    if adjoint == "auto" and not _recorded(A):
+        return Recomputed(iteration)
+    if adjoint == "eigenbasis" or (adjoint == "auto" and _suits_the_eigenbasis(A, iteration)):
+        return Eigenbasis(iteration)
+    return iteration
+
+
+def _recorded(A: Tensor) -> bool:
+    return torch.is_grad_enabled() and A.requires_grad
+
+
+def _suits_the_eigenbasis(A: Tensor, iteration: Coupled | ProductForm) -> bool:
+    if A.device.type != "cpu" or A.dtype.itemsize < 4 or A.shape[-1] < SMALLEST_ORDER:
+        return False
+    # the product form converges for every eigenvalue, so it magnifies by the condition number
+    return isinstance(iteration, Coupled) and math.prod(a * a for a, _, _ in iteration.coefficients) <= LARGEST_GROWTH
+
+
+def _minimax(steps: int, lower: float, degree: int) -> tuple[Coefficients, ...]:
+    return tuple(islice(minimax_coefficients(lower, degree), steps))
+
+
+# Dynamo need not trace multiprecision arithmetic; torch.compiler.assume_constant_result does just this, and loads it
+_minimax._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -1,0 +1,372 @@
+"""Right values with wrong gradients, each with the rung that must catch it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ndbench import deconvolve, inverse_sqrt, patch_covariance, roots
+from ndbench.catalog import CATALOG, Implementation
+from ndbench.roots.precision import identity_like
+from ndbench.targets import Steps
+from ndbench.verify.gradients.suite import FAMILY, LAYER
+
+ROOTS = {i.name: i for i in CATALOG if i.operation == "inverse-sqrt"}
+NS5 = ROOTS["newton_schulz.T5"]
+SPECTRAL = ROOTS["spectral"]
+SCALED = replace(ROOTS["denman_beavers.T4"], target=Steps("denman_beavers", 2, scaled_steps=2))
+IM2COL = next(i for i in CATALOG if i.name == "im2col")
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    name: str
+    rung: str
+    implementation: Implementation
+
+    @property
+    def check(self) -> str:
+        return FAMILY + self.rung
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.rung})"
+
+
+class Tampered(Function):
+    """function(x), its gradient changed by tamper(g, x, upstream gradients)."""
+
+    @staticmethod
+    def forward(ctx, x, function, tamper):
+        with torch.enable_grad():
+            ctx.leaf = x.detach().requires_grad_()
+            found = function(ctx.leaf)
+        ctx.found, ctx.tamper = (found,) if isinstance(found, Tensor) else found, tamper
+        answer = tuple(y.detach().clone() for y in ctx.found)
+        return answer[0] if isinstance(found, Tensor) else answer
+
+    @staticmethod
+    def backward(ctx, *upstream):
+        (g,) = torch.autograd.grad(ctx.found, ctx.leaf, upstream, retain_graph=True)
+        return ctx.tamper(g, ctx.leaf.detach(), upstream), None, None
+
+
+class Borrowed(Function):
+    """The values of one function with the gradient of another."""
+
+    @staticmethod
+    def forward(ctx, A, values, other):
+        ctx.save_for_backward(A)
+        ctx.other = other
+        return values(A)
+
+    @staticmethod
+    def backward(ctx, G):
+        (A,) = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = A.detach().requires_grad_()
+            (g,) = torch.autograd.grad(ctx.other(leaf), leaf, G)
+        return g, None, None
+
+
+class Constant(Function):
+    """x, and a backward pass that holds x constant when it is differentiated itself."""
+
+    @staticmethod
+    def forward(ctx, x, function):
+        ctx.save_for_backward(x)
+        ctx.function = function
+        return function(x)
+
+    @staticmethod
+    def backward(ctx, *upstream):
+        (x,) = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            found = ctx.function(leaf)
+            found = (found,) if isinstance(found, Tensor) else found
+            return torch.autograd.grad(found, leaf, upstream, create_graph=True)[0], None
+
+
+class HalvedTangent(Function):
+    """x itself, with half its tangent in forward mode."""
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t / 2
+
+
+def loop(A: Tensor, steps: int = 5, norm: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Newton-Schulz with any norm, through autograd."""
+    c = A.norm(dim=(-2, -1), keepdim=True) if norm is None else norm(A)
+    Y, Z, eye = A / c, identity_like(A).expand_as(A), identity_like(A)
+    for _ in range(steps):
+        S = (3 * eye - Z @ Y) / 2
+        Y, Z = Y @ S, S @ Z
+    return Z / c.sqrt()
+
+
+def changed(tamper: Callable[..., Tensor], function: Callable[[Tensor], Any] = loop) -> Callable[[Tensor], Any]:
+    return lambda A: Tampered.apply(A, function, tamper)
+
+
+def borrowed(other: Callable[[Tensor], Tensor], values: Callable[[Tensor], Tensor] = loop) -> Callable[[Tensor], Any]:
+    return lambda A: Borrowed.apply(A, values, other)
+
+
+def own_norm(A: Tensor) -> Tensor:
+    return A.norm(dim=(-2, -1), keepdim=True)
+
+
+def detached_norm(A: Tensor) -> Tensor:
+    return own_norm(A).detach()
+
+
+def batch_norm(A: Tensor) -> Tensor:
+    return own_norm(A).detach() * (A.norm() / A.norm().detach())
+
+
+def zero_for_the_last(g: Tensor, *_: Any) -> Tensor:
+    return torch.cat([g[:-1], torch.zeros_like(g[-1:])])
+
+
+def in_float32(g: Tensor, A: Tensor, G: tuple[Tensor, ...]) -> Tensor:
+    leaf = A.float().requires_grad_()
+    with torch.enable_grad():
+        return torch.autograd.grad(loop(leaf), leaf, G[0].float())[0].to(A.dtype)
+
+
+def upstream_symmetrized_in_place(g: Tensor, A: Tensor, G: tuple[Tensor, ...]) -> Tensor:
+    G[0].add_(G[0].mT.clone()).div_(2)
+    return g
+
+
+def by_subtraction(A: Tensor) -> Tensor:
+    """The exact root's gradient by quotients (d_i - d_j) / (l_i - l_j), the gap kept from zero by 1e-8."""
+    eigenvalues, V = torch.linalg.eigh(A.detach())
+    d = eigenvalues.rsqrt()
+    gap = eigenvalues[:, :, None] - eigenvalues[:, None, :]
+    quotient = (d[:, :, None] - d[:, None, :]) / (gap + 1e-8)
+    quotient = torch.where(gap == 0, -0.5 * d[:, :, None] ** 3, quotient)
+    value = (V * d[:, None, :]) @ V.mT
+    linear = V @ (quotient * (V.mT @ (A - A.detach()) @ V)) @ V.mT
+    return value + linear
+
+
+def eigenvectors_through_autograd(A: Tensor) -> Tensor:
+    eigenvalues, V = torch.linalg.eigh(A)
+    return (V * eigenvalues.rsqrt()[..., None, :]) @ V.mT
+
+
+def constant_scale(A: Tensor) -> Tensor:
+    """Scaled product form, mu held constant in the backward pass."""
+    eye, M = identity_like(A), A
+    Z = eye.expand_as(A)
+    for _ in range(2):
+        mu2 = (M.detach().logdet() / -A.shape[-1]).exp()[:, None, None]
+        N = torch.linalg.inv(M) / mu2
+        Z, M = mu2**0.5 * Z @ (eye + N) / 2, (eye + (mu2 * M + N) / 2) / 2
+    return Z
+
+
+class SharedBuffer:
+    """Keeps the last question in a buffer, and differentiates at what the buffer holds by then."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        self.function, self.buffers = function, {}
+
+    def __call__(self, x: Tensor) -> Any:
+        buffer = self.buffers.setdefault((x.shape, x.dtype), torch.empty_like(x))
+        buffer.data.copy_(x.detach())
+        return Tampered.apply(x, self.function, partial(self.pull_back, buffer))
+
+    def pull_back(self, buffer: Tensor, g: Tensor, x: Tensor, upstream: tuple[Tensor, ...]) -> Tensor:
+        leaf = buffer.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            found = self.function(leaf)
+            return torch.autograd.grad(found, leaf, upstream)[0]
+
+
+def root(name: str, rung: str, function: Callable[[Tensor], Any], base: Implementation = NS5) -> Sabotage:
+    return Sabotage(name, rung, replace(base, name=f"sabotaged: {name}", function=function, unchecked=None))
+
+
+def spectral(A: Tensor) -> Tensor:
+    return inverse_sqrt(A.detach(), method="spectral")
+
+
+ROOT_SABOTAGE = (
+    root("transposed", "closed-form", changed(lambda g, *_: g.mT)),
+    root("norm held constant", "closed-form", partial(loop, norm=detached_norm)),
+    root("norm held constant, by blocks", "block-matrix", partial(loop, norm=detached_norm)),
+    root("upper triangle only", "closed-form", changed(lambda g, *_: g.triu())),
+    root("for G as if it were symmetric", "closed-form", changed(lambda g, *_: g + g.triu(1) - g.triu(1).mT)),
+    root("one step too few in the adjoint", "closed-form", borrowed(partial(loop, steps=4))),
+    root("one step too few, by complex steps", "complex-step", borrowed(partial(loop, steps=4))),
+    root("gradient of the exact root", "differences", borrowed(partial(loop, steps=40))),
+    root("gradient of the exact root, by its remainder", "taylor", borrowed(partial(loop, steps=40))),
+    root("norm of the whole batch", "batch-independence", borrowed(partial(loop, norm=batch_norm))),
+    root("norm of the whole batch, by its value", "closed-form", borrowed(partial(loop, norm=batch_norm))),
+    root("accumulated in float32", "closed-form", changed(in_float32)),
+    root("scaled by 1 + 1e-4", "closed-form", changed(lambda g, *_: g * (1 + 1e-4))),
+    root("scaled by 1 + 1e-4, by differences", "differences", changed(lambda g, *_: g * (1 + 1e-4))),
+    root("zero for one matrix", "closed-form", changed(zero_for_the_last)),
+    root("zeros", "taylor", changed(lambda g, *_: torch.zeros_like(g))),
+    root("saved tensor overwritten", "interleaving", SharedBuffer(loop)),
+    root("upstream gradient changed in place", "inputs-unchanged", changed(upstream_symmetrized_in_place)),
+    root("tangent halved", "dot-product", lambda A: loop(HalvedTangent.apply(A))),
+    root("second derivative of a constant", "wiring", lambda A: Constant.apply(A, loop)),
+    root("NaN at repeated eigenvalues", "repeated", eigenvectors_through_autograd, SPECTRAL),
+    root("five steps for the exact root", "lyapunov", borrowed(loop, spectral), SPECTRAL),
+    root("gap kept from zero by 1e-8", "closed-form", borrowed(by_subtraction, spectral), SPECTRAL),
+    root("determinantal scale held constant", "block-matrix", constant_scale, SCALED),
+)
+
+
+def covariance(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    return patch_covariance(x, *arguments, algorithm="im2col", **how)
+
+
+def of_covariance(
+    name: str, rung: str, tamper: Callable[..., Tensor], function: Callable[..., Any] = covariance
+) -> Sabotage:
+    def wrong(x: Tensor, *arguments: Any, **how: Any) -> Any:
+        return Tampered.apply(x, lambda x: function(x, *arguments, **how), partial(tamper, how=how))
+
+    return Sabotage(name, rung, replace(IM2COL, name=f"sabotaged: {name}", function=wrong))
+
+
+def border_rows_dropped(g: Tensor, x: Tensor, G: Any, how: Any) -> Tensor:
+    return g.index_fill(2, torch.tensor([0]), 0)
+
+
+def wrong_divisor(g: Tensor, x: Tensor, G: Any, how: Any) -> Tensor:
+    return g * (1 + 1 / (x.numel() - 1))
+
+
+def mean_forgotten(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    mean, cov = covariance(x, *arguments, **how)
+    return mean * 1.0 + 0 * mean.detach() - (mean - mean.detach()), cov
+
+
+def uncentered(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    mean, cov = covariance(x, *arguments, **how)
+    held = mean.detach()
+    outer = mean[..., :, None] * held[..., None, :]
+    extra = outer + outer.mT
+    return mean, cov + (extra - extra.detach())
+
+
+def unsymmetrized(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    mean, cov = covariance(x, *arguments, **how)
+    return mean, 2 * cov.triu() - cov.triu().detach() * 2 + cov.detach()
+
+
+def plain(name: str, rung: str, function: Callable[..., Any]) -> Sabotage:
+    return Sabotage(name, rung, replace(IM2COL, name=f"sabotaged: {name}", function=function))
+
+
+def covariance_second_derivative_of_a_constant(x: Tensor, *arguments: Any, **how: Any) -> Any:
+    return Constant.apply(x, lambda x: covariance(x, *arguments, **how))
+
+
+def covariance_tangent_halved(x: Tensor, *arguments: Any, **how: Any) -> Any:
+    return covariance(HalvedTangent.apply(x), *arguments, **how)
+
+
+BUFFERS: dict[Any, SharedBuffer] = {}
+
+
+def covariance_of_a_shared_buffer(x: Tensor, *arguments: Any, **how: Any) -> Any:
+    key = (arguments, tuple(sorted(how.items(), key=str)))
+    return BUFFERS.setdefault(key, SharedBuffer(lambda x: covariance(x, *arguments, **how)))(x)
+
+
+COVARIANCE_SABOTAGE = (
+    of_covariance("border rows dropped", "enumeration", border_rows_dropped),
+    of_covariance("wrong divisor", "enumeration", wrong_divisor),
+    of_covariance("wrong divisor, by differences", "differences", wrong_divisor),
+    plain("mean forgotten", "enumeration", mean_forgotten),
+    plain("uncentered", "enumeration", uncentered),
+    plain("upper triangle of G", "enumeration", unsymmetrized),
+    plain("covariance tangent halved", "dot-product", covariance_tangent_halved),
+    plain("covariance second derivative of a constant", "wiring", covariance_second_derivative_of_a_constant),
+    plain("covariance buffer overwritten", "interleaving", covariance_of_a_shared_buffer),
+)
+
+
+def layer(x: Tensor, weight: Tensor, bias: Tensor, *, detach: Callable[..., Any], **how: Any) -> Tensor:
+    """A deconvolved convolution; `detach` changes mean and D on their way into the weight."""
+    geometry = {name: how[name] for name in ("padding", "dilation", "block", "pooled", "grouping", "eps")}
+    mean, cov = patch_covariance(x, tuple(weight.shape[2:]), stride=how["sampling_stride"], **geometry)
+    D = inverse_sqrt(cov, method=how["method"], steps=how.get("steps", 1))
+    w, b = deconvolve(weight, bias, *detach(mean, D, how.get("correction", True)), grouping=how["grouping"])
+    convolution = {name: how[name] for name in ("stride", "padding", "dilation", "groups")}
+    return torch.conv2d(x, w, b, **convolution)
+
+
+def as_asked(mean: Tensor, D: Tensor, correction: bool) -> tuple[Tensor, Tensor]:
+    return (mean, D) if correction else (mean.detach(), D.detach())
+
+
+def first_block_detached(mean: Tensor, D: Tensor, correction: bool) -> tuple[Tensor, Tensor]:
+    return mean, D if D.ndim == 2 else torch.cat([D[:1].detach(), D[1:]])
+
+
+RIGHT_LAYER = Implementation("layer", LAYER, partial(layer, detach=as_asked), devices=("cpu",))
+
+
+def of_layer(name: str, rung: str, detach: Callable[..., Any]) -> Sabotage:
+    function = partial(layer, detach=detach)
+    return Sabotage(name, rung, replace(RIGHT_LAYER, name=f"sabotaged: {name}", function=function))
+
+
+def layer_second_derivative_of_a_constant(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return Constant.apply(x, lambda x: layer(x, *tensors, detach=as_asked, **how))
+
+
+def layer_of_a_shared_buffer(x: Tensor, *tensors: Tensor, **how: Any) -> Any:
+    key = ("layer", tuple(sorted(how.items(), key=str)), tensors[0].shape)
+    return BUFFERS.setdefault(key, SharedBuffer(lambda x: layer(x, *tensors, detach=as_asked, **how)))(x)
+
+
+LAYER_SABOTAGE = (
+    of_layer("D and mean detached", "differences", lambda mean, D, _: (mean.detach(), D.detach())),
+    of_layer("D detached", "closed-form", lambda mean, D, _: (mean, D.detach())),
+    of_layer("mean detached", "differences", lambda mean, D, _: (mean.detach(), D)),
+    of_layer("D detached in one block", "closed-form", first_block_detached),
+    of_layer("D detached in one block, by differences", "differences", first_block_detached),
+    of_layer("correction cannot be switched off", "correction", lambda mean, D, _: (mean, D)),
+    Sabotage("layer buffer overwritten", "interleaving", replace(RIGHT_LAYER, function=layer_of_a_shared_buffer)),
+    Sabotage(
+        "layer second derivative of a constant",
+        "wiring",
+        replace(RIGHT_LAYER, function=layer_second_derivative_of_a_constant),
+    ),
+)
+
+SABOTAGE = ROOT_SABOTAGE + COVARIANCE_SABOTAGE + LAYER_SABOTAGE
+RIGHT = (
+    replace(NS5, function=partial(roots.newton_schulz, steps=5), unchecked=None),
+    replace(SPECTRAL, name="inverse of a converged loop", function=partial(loop, steps=40), unchecked=None),
+    Implementation(
+        "plain.T5", "inverse-sqrt", partial(roots.denman_beavers_plain, steps=5), Steps("denman_beavers_plain", 5)
+    ),
+    IM2COL,
+    RIGHT_LAYER,
+)

@@ -1,0 +1,110 @@
+"""The rungs for patch covariance: gradients with respect to x from gradients of the mean and of the covariance."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ndbench.catalog import Implementation
+from ndbench.verify import metrics
+from ndbench.verify.budgets import unit_roundoff
+from ndbench.verify.check import Measurement
+from ndbench.verify.covariance_answers import call, shape_of
+from ndbench.verify.covariance_budgets import arithmetic
+from ndbench.verify.gradients import budgets
+from ndbench.verify.gradients.differences import best_difference, transposed
+from ndbench.verify.gradients.differentiation import Function, gradient, record
+from ndbench.verify.gradients.phi import Phi
+from ndbench.verify.gradients.problems import CovarianceGradientProblem
+from ndbench.verify.gradients.wiring import wiring as wiring_of
+from ndbench.verify.oracles.covariance import patch_matrices
+from ndbench.verify.oracles.derivatives_covariance import collect, covariance_gradient, pixel_numbers
+from ndbench.verify.verdict import NotRun
+
+Array = NDArray[np.float64]
+
+
+def enumeration(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """|dx - dx*| <= 2 u (4 + sqrt(F)) size, pixel by pixel, dx* by enumeration of patches (`budgets.fold`)."""
+    true, size = truth(problem)
+    g, G = _upstream(problem)
+    found = gradient(_function(implementation, problem), problem.x(), (g, G), implementation.devices[0]).numpy()
+    allowed = budgets.fold(arithmetic(problem.dtype), size, G.shape[-1])
+    allowed = allowed + 2 * unit_roundoff(problem.dtype) * abs(true)
+    return Measurement(*metrics.worst(abs(found - true).ravel(), allowed.ravel()))
+
+
+def dot_product(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """<g, J_mean E> + <G, J_cov E> = <dx, E>, J E by forward mode, within 4 u (1 + sqrt(pixels)) size / ||dx||.
+
+    Raises:
+        NotRun: if there is no forward mode.
+    """
+    phi = _phi(implementation, problem)
+    measured = transposed(phi)
+    if measured is None:
+        raise NotRun("no forward mode: gradient-differences compares with J by differences")
+    allowed = budgets.transpose(unit_roundoff(problem.dtype), 0, phi.dimensions) / 2
+    return Measurement(float(measured), allowed * float(_cancelled(problem, phi.gradient)))
+
+
+def differences(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """||dx - dx'|| / ||dx|| <= 8 (1 + sqrt(pixels) / 8) u^(2/3), dx' by central differences of a quadratic."""
+    phi = _phi(implementation, problem)
+    measured = best_difference(phi, torch.tensor(1.0, dtype=torch.float64))
+    return Measurement(float(measured), budgets.differences(unit_roundoff(problem.dtype), 1, phi.dimensions))
+
+
+def wiring(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """Gradcheck passes, and gradgradcheck passes or second derivatives are refused aloud."""
+    return wiring_of(_function(implementation, problem), problem.x())
+
+
+def interleaving(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """The gradient is the same bit by bit after another pass in between, and x and G stay what they were."""
+    function, upstream, device = _function(implementation, problem), _upstream(problem), implementation.devices[0]
+    x = problem.x()
+    wanted = gradient(function, x, upstream, device)
+    first, kept = record(function, x, device), [G.clone() for G in upstream]
+    record(function, 2 * x.flip(-1), device).pull_back([-G for G in upstream])
+    differ = (first.pull_back(kept) != wanted).sum() + (first.leaf.detach().cpu() != x).sum()
+    differ = differ + sum((a != b).sum() for a, b in zip(kept, upstream, strict=True))
+    return Measurement(float(differ), 0.0)
+
+
+@lru_cache(maxsize=64)
+def truth(problem: CovarianceGradientProblem) -> tuple[Array, Array]:
+    """The true gradient, and for every pixel the size of the terms that make it up, both (N, C, H, W) in float64."""
+    g, G = (tensor.double().numpy().astype(np.longdouble) for tensor in _upstream(problem))
+    g, G = g.reshape(-1, g.shape[-1]), G.reshape(-1, *G.shape[-2:])
+    geometry = problem.arguments()
+    geometry.pop("eps")
+    x = problem.x().double().numpy().astype(np.longdouble)
+    places, rows = patch_matrices(pixel_numbers(x), **geometry), patch_matrices(x, **geometry)
+    sizes = [
+        (abs(a) + (abs(X - X.mean(0)) + abs(X.mean(0))) @ abs(B + B.T)) / len(X)
+        for X, a, B in zip(rows, g, G, strict=True)
+    ]
+    size = collect(x, list(zip(places, sizes, strict=True)))
+    return covariance_gradient(x, g, G, **geometry).astype(np.float64), size.astype(np.float64)
+
+
+def _upstream(problem: CovarianceGradientProblem) -> tuple[Tensor, Tensor]:
+    groups, F = shape_of(problem.x(), problem.arguments())
+    return problem.upstream((F,) if problem.images.pooled else (groups, F))
+
+
+def _function(implementation: Implementation, problem: CovarianceGradientProblem) -> Function:
+    return lambda x: call(implementation, x, problem.arguments())
+
+
+def _phi(implementation: Implementation, problem: CovarianceGradientProblem) -> Phi:
+    function, x = _function(implementation, problem), problem.x()
+    return Phi(function, x, _upstream(problem), each=4, device=implementation.devices[0])
+
+
+def _cancelled(problem: CovarianceGradientProblem, dx: Tensor) -> float:
+    """By how much the terms of the gradient are larger than what is left of them."""
+    return float(np.linalg.norm(truth(problem)[1]) / dx.norm())

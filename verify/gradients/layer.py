@@ -1,0 +1,149 @@
+"""The rungs for a deconvolved convolution from end to end: its gradient with respect to x, first-order term included.
+
+An implementation is called with x, weight, bias and the keywords of `LayerProblem.arguments`; with
+`correction=False` it holds mean and D constant in the backward pass, and so drops the term of equation (4).
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ndbench.catalog import Implementation
+from ndbench.targets import Target
+from ndbench.verify.budgets import BEYOND, unit_roundoff
+from ndbench.verify.check import Measurement
+from ndbench.verify.gradients import budgets
+from ndbench.verify.gradients.differences import best_difference
+from ndbench.verify.gradients.differentiation import Function, gradient, record
+from ndbench.verify.gradients.layer_problems import LayerProblem
+from ndbench.verify.gradients.phi import Phi
+from ndbench.verify.gradients.truths import condition
+from ndbench.verify.gradients.wiring import wiring as wiring_of
+from ndbench.verify.oracles.derivatives import Eigenpairs, differentiate
+from ndbench.verify.oracles.derivatives_layer import Layer, LayerGradient, layer_gradient
+from ndbench.verify.verdict import Evidence, NotRun
+
+Array = NDArray[Any]
+
+RESOLVED = 10.0
+"""A term this many times the budget of the differences must be missed when it is missing."""
+
+
+def closed_form(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """||dx - dx*|| / ||dx*|| <= (32 + F) u (1 + c) + 2 u sqrt(F), dx* by the adjoints of the parts, c that of D's."""
+    y, found = _answer(implementation, problem)
+    true, c = truth(problem, y)
+    u = unit_roundoff(problem.dtype)
+    if u * c > BEYOND:
+        raise NotRun(f"beyond the type: u times the condition of the gradient is {u * c:.1e}")
+    measured = np.linalg.norm(found - true.full) / np.linalg.norm(true.full)
+    return Measurement(float(measured), budgets.layer(u, c, true.order), _evidence(true, c))
+
+
+def differences(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """||dx - dx'|| / ||dx|| <= 8 (1 + sqrt(pixels) / 8) (u (1 + c))^(2/3), dx' by central differences."""
+    return _differences(implementation.function, implementation, problem)
+
+
+def correction(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """Without the first-order term the differences must fail: budget / ||dx_detached - dx'|| <= 1.
+
+    Raises:
+        NotRun: where the term is too small for differences to resolve, or the implementation cannot detach it.
+    """
+    try:
+        found = _differences(partial(implementation.function, correction=False), implementation, problem)
+    except TypeError as error:
+        raise NotRun(f"takes no correction=False: {error}") from error
+    share = float(found.evidence["share"])
+    if share <= RESOLVED * found.budget:
+        raise NotRun(f"the term is {share:.1e} of the gradient, which differences do not resolve here")
+    shown = {**found.evidence, "detached": found.measured, "budget of the differences": found.budget}
+    return Measurement(found.budget / found.measured, 1.0, shown)
+
+
+def interleaving(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """The gradient is the same bit by bit after another pass in between; measured is how many entries differ."""
+    function = function_of(implementation.function, problem)
+    x, device = problem.x(), implementation.devices[0]
+    G = problem.upstream(function(x))
+    wanted = gradient(function, x, [G], device)
+    first = record(function, x, device)
+    record(function, 2 * x.flip(-1), device).pull_back([-G])
+    return Measurement(float((first.pull_back([G.clone()]) != wanted).sum()), 0.0)
+
+
+def wiring(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """Gradcheck passes, and gradgradcheck passes or second derivatives are refused aloud."""
+    return wiring_of(function_of(implementation.function, problem), problem.x())
+
+
+def truth(problem: LayerProblem, y: Tensor) -> tuple[LayerGradient, float]:
+    """The true gradient in its two parts, and the condition of the adjoint of D."""
+    return _of_oracle(problem, y.detach()) if problem.aligned else _of_shape(problem, tuple(y.shape))
+
+
+@lru_cache(maxsize=64)
+def _of_shape(problem: LayerProblem, shape: tuple[int, ...]) -> tuple[LayerGradient, float]:
+    return _of_oracle(problem, problem.upstream(torch.empty(shape)))
+
+
+def _of_oracle(problem: LayerProblem, G: Tensor) -> tuple[LayerGradient, float]:
+    true = layer_gradient(oracle(problem), problem.x().double().numpy(), G.double().numpy())
+    found = [condition(c, (g + g.T) / 2, problem.target) for c, g in zip(true.covariances, true.upstream, strict=True)]
+    return true, max(found)
+
+
+def oracle(problem: LayerProblem) -> Layer:
+    """The layer as the oracle takes it, from the rounded tensors."""
+    return Layer(
+        weight=problem.weight().double().numpy(),
+        bias=problem.bias().double().numpy(),
+        groups=problem.groups,
+        convolution=problem.convolution(),
+        sampling=problem.sampling(),
+        eps=problem.images.eps,
+        root=lambda cov: _root(cov, problem.target),
+        root_gradient=lambda cov, G: Eigenpairs.in_float64(cov).gradient(problem.target, G),
+    )
+
+
+def function_of(function: Callable[..., Any], problem: LayerProblem) -> Function:
+    """The output as a function of x alone."""
+
+    def layer(x: Tensor) -> Any:
+        weight, bias = problem.weight().to(x.device), problem.bias().to(x.device)
+        return function(x, weight, bias, **problem.arguments())
+
+    return layer
+
+
+def _differences(function: Callable[..., Any], implementation: Implementation, problem: LayerProblem) -> Measurement:
+    layer, x = function_of(function, problem), problem.x()
+    y = layer(x)
+    true, c = truth(problem, y)
+    phi = Phi(layer, x, (problem.upstream(y),), each=4, device=implementation.devices[0])
+    measured = best_difference(phi, torch.tensor(1 + c, dtype=torch.float64))
+    allowed = budgets.differences(unit_roundoff(problem.dtype), 1 + c, phi.dimensions)
+    return Measurement(float(measured), allowed, _evidence(true, c))
+
+
+def _answer(implementation: Implementation, problem: LayerProblem) -> tuple[Tensor, Array]:
+    recorded = record(function_of(implementation.function, problem), problem.x(), implementation.devices[0])
+    (y,) = recorded.found
+    return y.detach().cpu(), recorded.pull_back([problem.upstream(y)]).numpy()
+
+
+def _root(cov: Array, target: Target) -> Array:
+    pairs = Eigenpairs.in_float64(cov)
+    z = differentiate(target, pairs.eigenvalues, pairs.algebra).value
+    return np.asarray((pairs.V * z) @ pairs.V.T)
+
+
+def _evidence(true: LayerGradient, c: float) -> Evidence:
+    return {"share": true.share, "condition": c}

@@ -1,0 +1,194 @@
+"""The problems of each tier, for the rungs of gradients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import bfloat16, float16, float32, float64
+
+from ndbench.covariance_problems import CovarianceProblem, Pair
+from ndbench.problems import ActivationProblem, MatrixProblem, PhotographProblem, Problem
+from ndbench.verify.gradients.layer_problems import LayerProblem
+from ndbench.verify.gradients.problems import CovarianceGradientProblem, RootGradientProblem
+
+Roots = list[RootGradientProblem]
+Covariances = list[CovarianceGradientProblem]
+Layers = list[LayerProblem]
+
+
+def _planted(
+    matrix: str, n: int, condition: float, dtype: torch.dtype, *, symmetric: bool, seed: int
+) -> RootGradientProblem:
+    return RootGradientProblem(MatrixProblem(matrix, n, condition, dtype=dtype), symmetric, seed)
+
+
+def _conditions(seed: int) -> Roots:
+    """Condition 1 to 1e6 in float64, upstream gradients symmetric and not; orders that mpmath can do."""
+    shapes = [("geometric", 6, 10.0, True), ("arithmetic", 8, 1e2, False), ("log_uniform", 8, 1e4, True)]
+    shapes += [("one_small", 8, 1e4, False), ("geometric", 8, 1e6, True), ("two_clusters", 6, 1e6, False)]
+    return [_planted(matrix, n, k, float64, symmetric=symmetric, seed=seed) for matrix, n, k, symmetric in shapes]
+
+
+def _repeated(seed: int) -> Roots:
+    """A = I, and eigenvalues that are exactly equal."""
+    matrices = [MatrixProblem("identity", 1), MatrixProblem("identity", 8)]
+    matrices += [MatrixProblem("repeated", 8, 4.0**k) for k in (1, 4, 9)]
+    return [
+        RootGradientProblem(replace(m, dtype=dtype), symmetric=symmetric, seed=seed)
+        for m in matrices
+        for dtype, symmetric in ((float64, False), (float32, True))
+    ]
+
+
+def _coarse(seed: int) -> Roots:
+    """float32 up to the orders of network deconvolution, half types at the conditions that they can carry."""
+    single = [("geometric", 12, 1e2), ("one_large", 27, 1e3), ("log_uniform", 33, 1e4), ("geometric", 64, 1e5)]
+    half = [("identity", 12, 1.0), ("arithmetic", 12, 4.0), ("geometric", 8, 10.0)]
+    return [
+        *(_planted(*shape, float32, symmetric=i % 2 == 0, seed=seed) for i, shape in enumerate(single)),
+        *(_planted(*shape, dtype, symmetric=True, seed=seed) for dtype in (float16, bfloat16) for shape in half),
+    ]
+
+
+def _real(seed: int) -> Roots:
+    """Covariances of patches of photographs and of activations."""
+    matrices: list[Problem] = [
+        PhotographProblem("astronaut", 3),
+        PhotographProblem("camera", 5, gray=True),
+        ActivationProblem("coffee", 1),
+    ]
+    return [RootGradientProblem(m, seed=seed) for m in matrices]
+
+
+def _tiny(seed: int) -> Roots:
+    """What gradgradcheck can do in a moment."""
+    problem = MatrixProblem("geometric", 3, 5.0, batch=1, dtype=float64)
+    return [RootGradientProblem(problem, symmetric=False, seed=seed)]
+
+
+def _patches(seed: int) -> Covariances:
+    """Every stride, padding, dilation, grouping and kernel, in float64 and float32; a mean far from zero."""
+    usual = CovarianceProblem(2, 4, 9, 8, 3, block=2)
+    kernels: tuple[Pair, ...] = (1, 2, (2, 3), 5)
+    images = [
+        usual,
+        *(replace(usual, kernel_size=k, padding=1) for k in kernels),
+        *(replace(usual, stride=s, padding=1) for s in (2, (1, 3))),
+        *(replace(usual, padding=p) for p in (2, (0, 2))),
+        replace(usual, dilation=(1, 2), padding=2),
+        replace(usual, kernel_size=(3, 2), stride=(2, 3), padding=(2, 1), dilation=(2, 3)),
+        replace(usual, H=2, W=3, kernel_size=(3, 4), padding=(2, 3)),
+        *(
+            replace(usual, pooled=p, grouping=g, padding=1)
+            for p, g in ((False, "channel"), (True, "interleaved"), (False, "interleaved"))
+        ),
+        replace(usual, data="offset", pooled=False),
+        replace(usual, data="relu:coffee", block=None, padding=1),
+        replace(usual, data="photograph:astronaut", C=3, block=None),
+    ]
+    return [
+        CovarianceGradientProblem(replace(p, dtype=dtype), symmetric=i % 2 == 0, seed=seed)
+        for i, p in enumerate(images)
+        for dtype in (float64, float32)
+    ] + [CovarianceGradientProblem(replace(usual, dtype=bfloat16), seed=seed)]
+
+
+def _few_pixels(seed: int) -> Covariances:
+    """What gradgradcheck can do in a moment."""
+    return [CovarianceGradientProblem(CovarianceProblem(1, 1, 3, 4, 2, dtype=float64), symmetric=False, seed=seed)]
+
+
+def _layers(seed: int) -> Layers:
+    """Kernels of 1, 3, 5, blocks of 4, 16, 64, T = 1, 5, 15; strides, paddings, dilations, groups; real images."""
+    usual = layer(3, 4)
+    sizes = [(1, 4), (1, 16), (1, 64), (3, 4), (3, 16), (5, 4)]
+    ways: list[dict[str, Any]] = [
+        *({"stride": s} for s in (2, (1, 2))),
+        *({"padding": p} for p in (0, 2)),
+        {"dilation": 2, "padding": 2},
+        {"pooled": False},
+        {"grouping": "interleaved"},
+        {"pooled": False, "grouping": "interleaved"},
+        {"data": "relu:coffee"},
+        {"data": "photograph:astronaut"},
+    ]
+    problems = [
+        *(layer(k, block, steps) for k, block in sizes for steps in (1, 5, 15)),
+        *(replace(usual, images=replace(usual.images, **way)) for way in ways),
+        replace(usual, groups=2),
+        replace(usual, groups=2, images=replace(usual.images, pooled=False)),
+        replace(usual, sampling_stride=2),
+        replace(usual, aligned=True),
+        replace(usual, steps=None),
+        replace(usual, method="denman_beavers"),
+        replace(usual, method="minimax_quintic"),
+        replace(usual, steps=15, images=replace(usual.images, data="relu:coffee", eps=1e-5)),
+        *(
+            replace(usual, images=replace(usual.images, dtype=float32, data=data))
+            for data in ("normal", "relu:coffee", "photograph:astronaut")
+        ),
+    ]
+    return [replace(p, seed=seed) for p in problems]
+
+
+def layer(k: int, block: int, steps: int = 5) -> LayerProblem:
+    """A convolution of a few images with two blocks of channels, or one of 64."""
+    C = max(block, min(2 * block, 16))
+    images = CovarianceProblem(3, C, 10, 9, k, padding=k // 2, block=block, eps=1e-2, dtype=float64)
+    return LayerProblem(images, steps=steps)
+
+
+def _large_layers(seed: int) -> Layers:
+    """Orders up to 1600."""
+    shapes = ((3, 64, 1), (3, 64, 5), (3, 64, 15), (5, 16, 1), (5, 16, 5), (5, 16, 15), (5, 64, 1))
+    return [replace(layer(*shape), seed=seed) for shape in shapes]
+
+
+def _tiny_layers(seed: int) -> Layers:
+    images = CovarianceProblem(1, 1, 3, 3, 2, eps=0.1, dtype=float64)
+    return [LayerProblem(images, outputs=1, steps=2, seed=seed)]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The problems of one tier, by what they are for; differences are taken in float64 only."""
+
+    closed_form: Sequence[RootGradientProblem]
+    conditions: Sequence[RootGradientProblem]
+    repeated: Sequence[RootGradientProblem]
+    tiny: Sequence[RootGradientProblem]
+    patches: Sequence[CovarianceGradientProblem]
+    double_patches: Sequence[CovarianceGradientProblem]
+    few_pixels: Sequence[CovarianceGradientProblem]
+    layers: Sequence[LayerProblem]
+    double_layers: Sequence[LayerProblem]
+    tiny_layers: Sequence[LayerProblem]
+
+
+def quick(seed: int = 0) -> Tier:
+    """The quick tier; another seed gives other random problems of the same kinds."""
+    return Tier(
+        closed_form=[*_conditions(seed), *_coarse(seed), *_real(seed)],
+        conditions=_conditions(seed),
+        repeated=_repeated(seed),
+        tiny=_tiny(seed),
+        patches=_patches(seed),
+        double_patches=[p for p in _patches(seed) if p.dtype == float64],
+        few_pixels=_few_pixels(seed),
+        layers=_layers(seed),
+        double_layers=[p for p in _layers(seed) if p.dtype == float64],
+        tiny_layers=_tiny_layers(seed),
+    )
+
+
+def full(seed: int = 0) -> Tier:
+    """The quick tier with two more seeds, and large layers."""
+    tiers = [quick(s) for s in (seed, seed + 1, seed + 2)]
+    merged = {f.name: [p for tier in tiers for p in getattr(tier, f.name)] for f in fields(Tier)}
+    for name in ("layers", "double_layers"):
+        merged[name] += _large_layers(seed)
+    return Tier(**{name: tuple(dict.fromkeys(found)) for name, found in merged.items()})
+
+
+QUICK, FULL = quick(), full()

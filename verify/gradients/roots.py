@@ -1,0 +1,188 @@
+"""The rungs for inverse square roots: each judges one implementation on one problem."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ndbench.catalog import Implementation
+from ndbench.problems import dtype_name
+from ndbench.targets import Exact, Target
+from ndbench.verify import metrics
+from ndbench.verify.budgets import BEYOND, unit_roundoff
+from ndbench.verify.check import Measurement
+from ndbench.verify.gradients import budgets
+from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
+from ndbench.verify.gradients.differentiation import gradient, record
+from ndbench.verify.gradients.phi import Phi
+from ndbench.verify.gradients.problems import RootGradientProblem, matrices
+from ndbench.verify.gradients.truths import MULTIPRECISION_ORDER, Truths, truths
+from ndbench.verify.gradients.wiring import wiring as wiring_of
+from ndbench.verify.oracles.derivatives_block import (
+    block_derivatives,
+    complex_step_derivatives,
+    gradient_by,
+    lyapunov_gradient,
+)
+from ndbench.verify.verdict import Evidence, NotRun
+
+Batch = NDArray[np.float64]
+Oracle = Callable[[Batch, Target, Batch], Batch]
+Rung = Callable[[Implementation, RootGradientProblem], Measurement]
+
+
+def closed_form(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """||g - g*||_F / ||g*||_F <= (32 + n) u (1 + c), g* in the eigenbasis.
+
+    On symmetric matrices only the symmetric part of a gradient is determined. The rest may be zero, or that of the same
+    formula for non-symmetric matrices, but nothing else: a transposed gradient is neither.
+    """
+    true = judgeable(implementation, problem)
+    g = answer(implementation, problem)
+    distance = np.minimum(metrics.frobenius(g - true.symmetric), metrics.frobenius(g - true.general))
+    return _worst(distance / metrics.frobenius(true.symmetric), budgets.closed_form, problem, true)
+
+
+def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
+    """||sym(g) - g'||_F / ||g'||_F <= 1.5 (32 + n) u (1 + c), g' from an oracle that computes no eigenvalues."""
+
+    def rung(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+        true = judgeable(implementation, problem)
+        A, G = (tensor.double().numpy() for tensor in matrices(problem))
+        found = np.stack([oracle(a, implementation.target, (g + g.T) / 2) for a, g in zip(A, G, strict=True)])
+        g = answer(implementation, problem)
+        return _worst(metrics.relative_error((g + g.mT) / 2, found), budgets.without_eigenvalues, problem, true)
+
+    rung.__doc__ = f"||sym(g) - g'||_F / ||g'||_F <= 1.5 (32 + n) u (1 + c), g' by {name}."
+    return rung
+
+
+lyapunov = without_eigenvalues("the Lyapunov equation", lambda A, target, G: lyapunov_gradient(A, G))
+block_matrix = without_eigenvalues(
+    "the function of [[A, E], [0, A]]", lambda A, target, G: gradient_by(block_derivatives, A, target, G)
+)
+complex_step = without_eigenvalues(
+    "a complex step", lambda A, target, G: gradient_by(complex_step_derivatives, A, target, G)
+)
+
+
+def differences(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """||g - g'|| / ||g|| <= 8 (1 + n / 8) (u kappa)^(2/3), g' by central differences of the implementation."""
+    true = judgeable(implementation, problem)
+    steepest = _steepest(true)
+    measured = best_difference(phi(implementation, problem), torch.from_numpy(steepest))
+    allowed = np.array([budgets.differences(unit_roundoff(problem.dtype), k, problem.n**2) for k in steepest])
+    return Measurement(*metrics.worst(measured, allowed), _evidence(true))
+
+
+def dot_product(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """<G, J E> = <J^T G, E> within 8 u (1 + c) (1 + n), J E by forward mode.
+
+    Raises:
+        NotRun: if the implementation has no forward mode; J by differences is the rung of differences.
+    """
+    true = judgeable(implementation, problem)
+    measured = transposed(phi(implementation, problem))
+    if measured is None:
+        raise NotRun("no forward mode: gradient-differences compares with J by differences")
+    u = unit_roundoff(problem.dtype)
+    allowed = np.array([budgets.transpose(u, c, problem.n**2) for c in true.condition])
+    return Measurement(*metrics.worst(measured, allowed), _evidence(true))
+
+
+def taylor(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """|p - 2| <= 0.1, p the slope of the first-order Taylor remainder."""
+    true = judgeable(implementation, problem)
+    slopes = remainder_slope(phi(implementation, problem), torch.from_numpy(1 + true.condition))
+    allowed = np.full(len(slopes), budgets.TAYLOR)
+    return Measurement(*metrics.worst(abs(slopes - 2), allowed), {**_evidence(true), "slope": float(slopes.min())})
+
+
+def batch_independence(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """The gradient of each matrix alone is the one it has in the batch, within (16 + n / 2) u (1 + c)."""
+    true = judgeable(implementation, problem)
+    A, G = matrices(problem)
+    device = implementation.devices[0]
+    alone = [gradient(implementation.function, A[i : i + 1], [G[i : i + 1]], device) for i in range(len(A))]
+    difference = metrics.frobenius(torch.cat(alone).numpy() - answer(implementation, problem))
+    return _worst(difference / metrics.frobenius(true.symmetric), budgets.same_numbers, problem, true)
+
+
+def interleaving(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """A gradient is the same bit by bit after another forward and backward pass of the same shape in between.
+
+    Measured is the number of entries that differ.
+    """
+    judgeable(implementation, problem)
+    A, G = matrices(problem)
+    device = implementation.devices[0]
+    wanted = answer(implementation, problem)
+    first = record(implementation.function, A, device)
+    record(implementation.function, 2 * A.flip(0), device).pull_back([-G])
+    found = first.pull_back([G.clone()]).numpy()
+    return Measurement(float(np.count_nonzero(~(found == wanted))), 0.0)
+
+
+def inputs_unchanged(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """A and G are what they were after the backward pass: the number of entries that differ is 0."""
+    judgeable(implementation, problem)
+    A, G = matrices(problem)
+    recorded, upstream = record(implementation.function, A, implementation.devices[0]), G.clone()
+    recorded.pull_back([upstream])
+    differ = (recorded.leaf.detach().cpu() != A).sum() + (upstream != G).sum()
+    return Measurement(float(differ), 0.0)
+
+
+def answer(implementation: Implementation, problem: RootGradientProblem) -> Batch:
+    """The implementation's gradient, (batch, n, n), in float64 and not made symmetric."""
+    A, G = matrices(problem)
+    return gradient(implementation.function, A, [G], implementation.devices[0]).numpy()
+
+
+def phi(implementation: Implementation, problem: RootGradientProblem) -> Phi:
+    """<G, f(A)> for the rungs without an oracle."""
+    A, G = matrices(problem)
+    return Phi(implementation.function, A, (G,), each=2, symmetric=True, device=implementation.devices[0])
+
+
+def judgeable(implementation: Implementation, problem: RootGradientProblem) -> Truths:
+    """The truth about a problem.
+
+    Raises:
+        NotRun: if the type has no correct digit left, or the truth has not enough of them.
+    """
+    if problem.dtype == torch.float64 and problem.n > MULTIPRECISION_ORDER:
+        raise NotRun(f"the truth at order {problem.n} is too slow to be had in more than float64")
+    true = truths(problem, implementation.target)
+    if unit_roundoff(problem.dtype) * true.condition.max() > BEYOND:
+        raise NotRun(f"beyond {dtype_name(problem.dtype)}: u times the condition of the gradient exceeds {BEYOND}")
+    return true
+
+
+def wiring(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """Gradcheck passes on A -> f((A + A^T) / 2), and gradgradcheck passes or second derivatives are refused aloud."""
+    A = matrices(problem)[0]
+    return wiring_of(lambda M: implementation.function((M + M.mT) / 2), A)
+
+
+def exact(implementation: Implementation) -> bool:
+    """Whether the implementation claims the inverse square root itself."""
+    return isinstance(implementation.target, Exact)
+
+
+def _steepest(true: Truths) -> Batch:
+    return np.maximum(true.kappa, true.condition)
+
+
+def _worst(
+    measured: Batch, formula: Callable[[float, int, float], float], problem: RootGradientProblem, true: Truths
+) -> Measurement:
+    u = unit_roundoff(problem.dtype)
+    return Measurement(
+        *metrics.worst(measured, np.array([formula(u, problem.n, c) for c in true.condition])), _evidence(true)
+    )
+
+
+def _evidence(true: Truths) -> Evidence:
+    return {"kappa": float(true.kappa.max()), "condition": float(true.condition.max()), "truth": true.source}

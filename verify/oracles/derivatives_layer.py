@@ -1,0 +1,139 @@
+"""The gradient of a whole deconvolved layer with respect to its input, in its two parts, by enumeration of patches.
+
+The output is linear in the patches once mean and D are known; the rest of the gradient, which a layer that detaches
+mean and D drops, is the first-order correction term.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ndbench.verify.oracles.covariance import patch_columns, patch_matrices
+from ndbench.verify.oracles.derivatives_covariance import collect, covariance_gradient, pixel_numbers
+
+Array = NDArray[Any]
+MatrixMap = Callable[[Array], Array]
+MatrixAdjoint = Callable[[Array, Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A deconvolved convolution: y = conv(x, w', b') with w'_g = D_g w_g, b' = b - mean . w', D = root(cov).
+
+    Attributes:
+        weight: (O, C / groups, kh, kw).
+        bias: (O,).
+        groups: of the convolution.
+        convolution: `kernel_size`, `stride`, `padding`, `dilation` of the convolution's patches.
+        sampling: the keywords of the covariance's patches: the same with the sampling stride, and `block`, `pooled`,
+            `grouping`.
+        eps: added to the diagonal of the covariance.
+        root: D of a covariance (F, F).
+        root_gradient: the gradient of <G, root(cov)> from cov and G.
+    """
+
+    weight: Array
+    bias: Array
+    groups: int
+    convolution: dict[str, Any]
+    sampling: dict[str, Any]
+    eps: float
+    root: MatrixMap
+    root_gradient: MatrixAdjoint
+
+
+@dataclass(frozen=True, eq=False)
+class LayerGradient:
+    """The gradient of <G, y> with respect to x, in two parts.
+
+    Attributes:
+        detached: through the convolution alone, mean and D held constant.
+        correction: through mean, covariance and D: the first-order correction term.
+        covariances: of the blocks, one if they are pooled.
+        upstream: the gradients with respect to each D.
+    """
+
+    detached: Array
+    correction: Array
+    covariances: list[Array]
+    upstream: list[Array]
+
+    @property
+    def full(self) -> Array:
+        """The sum of both."""
+        return self.detached + self.correction
+
+    @property
+    def order(self) -> int:
+        """F."""
+        return len(self.covariances[0])
+
+    @property
+    def share(self) -> float:
+        """||correction|| / ||full||."""
+        return float(np.linalg.norm(self.correction) / np.linalg.norm(self.full))
+
+
+def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
+    """The gradient with respect to x (N, C, H, W) of <G, y>, y = (N, O, Ho, Wo), in float64.
+
+    References:
+        Ye et al., Network Deconvolution, ICLR 2020, equation (4): D depends on x.
+    """
+    rows = [_two_passes(X, layer.eps) for X in patch_matrices(x, **layer.sampling)]
+    D = [layer.root(cov) for _, cov in rows]
+    blocks = _blocks_of_weight(layer, x.shape[1])
+    G = np.moveaxis(G, 1, -1).reshape(-1, len(layer.weight))
+    gm, gD = [np.zeros_like(mean) for mean, _ in rows], [np.zeros_like(d) for d in D]
+    patches = np.stack(patch_columns(x, **layer.convolution), axis=1)
+    dP = np.zeros_like(patches)
+    for o, block, columns in blocks:
+        g, w = G[:, o], layer.weight[o].ravel()[columns.weight]
+        folded, mean = D[block] @ w, rows[block][0]
+        # y_o = b_o + (p - mean) . D w, block by block
+        dP[:, columns.patch] += np.outer(g, folded)
+        gm[block] -= g.sum() * folded
+        gD[block] += np.outer((patches[:, columns.patch] - mean).T @ g, w)
+    gcov = [layer.root_gradient(cov, d) for (_, cov), d in zip(rows, gD, strict=True)]
+    places = np.stack(patch_columns(pixel_numbers(x), **layer.convolution), axis=1)
+    return LayerGradient(
+        detached=collect(x, [(places, dP)]),
+        correction=covariance_gradient(x, np.stack(gm), np.stack(gcov), **layer.sampling),
+        covariances=[cov for _, cov in rows],
+        upstream=gD,
+    )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of one block: in a patch of all channels, and in a row of the weight."""
+
+    patch: list[int]
+    weight: list[int]
+
+
+def _blocks_of_weight(layer: Layer, channels: int) -> list[tuple[int, int, _Columns]]:
+    """For every output and each block that it sees: the output, the number of the block's D, and its columns."""
+    one_patch = np.arange(float(channels * layer.weight[0, 0].size))
+    block = layer.sampling["block"] or channels
+    count = channels // block
+    interleaved = layer.sampling["grouping"] == "interleaved"
+    cut = one_patch.reshape(-1, count).T if interleaved else one_patch.reshape(count, -1)
+    width = layer.weight[0].size
+    found = []
+    for o in range(len(layer.weight)):
+        first = o * layer.groups // len(layer.weight) * width
+        for b, numbers in enumerate(cut.astype(int).tolist()):
+            if first <= numbers[0] < first + width:
+                columns = _Columns(numbers, [j - first for j in numbers])
+                found.append((o, 0 if layer.sampling["pooled"] else b, columns))
+    return found
+
+
+def _two_passes(X: Array, eps: float) -> tuple[Array, Array]:
+    mean = X.sum(axis=0) / len(X)
+    Z = X - mean
+    return mean, Z.T @ Z / len(X) + eps * np.eye(X.shape[1], dtype=X.dtype)
