@@ -74,7 +74,13 @@ def _converged(method: str, lower: float) -> Callable[..., Tensor]:
 
 
 def _steps(
-    method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False, adjoint: str = "auto"
+    method: str,
+    steps: int,
+    scaled_steps: int = 0,
+    *,
+    scale_free: bool = False,
+    adjoint: str = "auto",
+    **promises: Any,
 ) -> Implementation:
     """An iteration stopped after T steps; the name says how many, how many are scaled, and the adjoint asked for."""
     scaled = f"s{scaled_steps}" if scaled_steps else ""
@@ -86,6 +92,7 @@ def _steps(
         unchecked=partial(function, check=False),
         target=Steps(method, steps, scaled_steps=scaled_steps),
         scale_free=scale_free,
+        **promises,
     )
 
 
@@ -153,11 +160,19 @@ INVERSE_SQRT = (
         for method, steps, scaled_steps in (
             ("newton_schulz", 5, 0),
             ("newton_schulz", 15, 0),
-            ("denman_beavers", 9, 4),
             ("minimax_cubic", 5, 0),
             ("minimax_quintic", 5, 0),
         )
         for adjoint in ("autograd", "reverse", "eigenbasis")
+    ),
+    *(_steps("denman_beavers", 9, 4, adjoint=adjoint) for adjoint in ("autograd", "reverse")),
+    _steps(
+        "denman_beavers",
+        9,
+        4,
+        adjoint="eigenbasis",
+        exempt=("steps",),
+        exempt_reason="known defect: at condition 1e12 eigh exceeds its budget by a seventh (docs/findings.md)",
     ),
 )
 
