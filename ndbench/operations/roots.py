@@ -9,7 +9,7 @@ from torch import Tensor
 from ndbench import roots
 from ndbench.operations.backends import require_backend
 from ndbench.operations.definite import faults, require_none, require_square_floats
-from ndbench.roots.adjoints import with_adjoint
+from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
 from ndbench.roots.adjoints.choice import ADJOINTS, recurrence_for, steps_of
 from ndbench.roots.adjoints.refusals import without_forward_mode, without_gradient
 from ndbench.roots.coefficients import schedule
@@ -218,9 +218,7 @@ class _Options:
         return self._with_adjoint
 
     def _with_adjoint(self, A: Tensor) -> Tensor:
-        iteration = None
-        if self.method != "spectral":
-            iteration = steps_of(self.method, self.steps, self.lower, self._scaled_steps())
+        iteration = None if self.method == "spectral" else self._iteration()
         return with_adjoint(A, recurrence_for(A, self.adjoint, iteration))
 
     def _plain(self) -> Callable[[Tensor], Tensor]:
@@ -229,13 +227,17 @@ class _Options:
             "newton_schulz": lambda A: roots.newton_schulz(A, self.steps),
             "denman_beavers": self._denman_beavers,
             "denman_beavers_plain": lambda A: roots.denman_beavers_plain(A, self.steps),
-            "minimax_cubic": lambda A: roots.minimax(A, self.steps, self.lower, degree=3),
-            "minimax_quintic": lambda A: roots.minimax(A, self.steps, self.lower, degree=5),
+            "minimax_cubic": self._minimax,
+            "minimax_quintic": self._minimax,
             "spectral": roots.spectral,
             "scipy_sqrtm": lambda A: self._scipy(A, roots.scipy_sqrtm),
             "scipy_power": lambda A: self._scipy(A, roots.scipy_power),
         }
         return functions[self.method]
+
+    def _minimax(self, A: Tensor) -> Tensor:
+        # the operations of roots.minimax, whose coefficients the compiler cannot trace
+        return self._iteration().run(A)[0]
 
     def _denman_beavers(self, A: Tensor) -> Tensor:
         # PyTorch issue 196682: cholesky_inverse
@@ -251,6 +253,9 @@ class _Options:
             "function, or detach A"
         )
         return without_gradient(A, function, refusal)
+
+    def _iteration(self) -> Coupled | ProductForm:
+        return steps_of(self.method, self.steps, self.lower, self._scaled_steps())
 
     def _scaled_steps(self) -> int:
         return self.steps if self.scaled_steps is None else self.scaled_steps

@@ -84,7 +84,7 @@ class Coupled:
         return z / norm.sqrt()
 
     def pull_back_on_spectrum(self, eigenvalues: Tensor, W: Tensor) -> Tensor:
-        """V^T Abar V from W = V^T sym(G) V.
+        """V^T Abar V from W = V^T G V, up to a skew part if G has one.
 
         With x = eigenvalues / norm it is Phi o W / norm^(3/2), Phi_ij = z_T[x_i, x_j], less the term of the norm, which
         is diagonal in the eigenbasis.

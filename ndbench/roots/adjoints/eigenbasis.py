@@ -20,7 +20,7 @@ class SpectralRecurrence(Protocol):
         """The eigenvalues of D from those of A, (..., n)."""
 
     def pull_back_on_spectrum(self, eigenvalues: Tensor, W: Tensor) -> Tensor:
-        """V^T Abar V from W = V^T sym(G) V."""
+        """V^T Abar V from W = V^T G V, up to a skew part if G has one."""
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,6 @@ class Eigenbasis:
     def pull_back(self, A: Tensor, saved: Saved, G: Tensor) -> Tensor:
         """The gradient, in four products."""
         eigenvalues, V = saved
-        W = symmetric_part(V.mT @ G @ V)
-        return symmetric_part(V @ self.recurrence.pull_back_on_spectrum(eigenvalues, W) @ V.mT)
+        # a skew part of G passes through Phi, which is symmetric, and falls away in the end
+        K = self.recurrence.pull_back_on_spectrum(eigenvalues, V.mT @ G @ V)
+        return symmetric_part(V @ K @ V.mT)

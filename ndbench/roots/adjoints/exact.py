@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from ndbench.roots.adjoints.functions import Saved, symmetric_part, with_adjoint
-from ndbench.roots.adjoints.smooth import smooth_call, zeros_for_none
+from ndbench.roots.adjoints.functions import Saved, apply, symmetric_part, with_adjoint
 from ndbench.roots.precision import identity_like, working_type
 
 
@@ -55,7 +54,7 @@ class Spectral:
         d, V = saved
         product = d.unsqueeze(-1) * d.unsqueeze(-2)
         Phi = -product * (product / (d.unsqueeze(-1) + d.unsqueeze(-2)))
-        return symmetric_part(V @ (Phi * symmetric_part(V.mT @ G @ V)) @ V.mT)
+        return symmetric_part(V @ (Phi * (V.mT @ G @ V)) @ V.mT)
 
     def smooth(self) -> "_SmoothSpectral":
         """By Lyapunov equations, whose solution is differentiable as a solution of a Lyapunov equation."""
@@ -92,13 +91,15 @@ def solve_lyapunov(R: Tensor, C: Tensor) -> Tensor:
 
 
 def _differentiable_lyapunov(R: Tensor, C: Tensor) -> Tensor:
-    function: Any = _Lyapunov
-    X: Tensor = function.apply(R, C)
+    X: Tensor = apply(_Lyapunov, R, C)
     return X
 
 
 class _Lyapunov(Function):
-    """(R, C) -> X with R X + X R = C, from which R dX + dX R = dC - dR X - X dR."""
+    """(R, C) -> X with R X + X R = C, from which R dX + dX R = dC - dR X - X dR.
+
+    It needs no forward mode: `smooth_call` differentiates in reverse alone.
+    """
 
     generate_vmap_rule = True
 
@@ -110,19 +111,9 @@ class _Lyapunov(Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         R, _ = inputs
         ctx.save_for_backward(R, output)
-        ctx.save_for_forward(R, output)
 
     @staticmethod
     def backward(ctx: Any, H: Tensor) -> tuple[Tensor, Tensor]:
         R, X = ctx.saved_tensors
         Y = _differentiable_lyapunov(R, symmetric_part(H))
         return -2 * symmetric_part(Y @ X), Y
-
-    @staticmethod
-    def jvp(ctx: Any, dR: Tensor | None, dC: Tensor | None) -> Tensor:
-        R, X = ctx.saved_tensors
-        return smooth_call(_lyapunov_tangent, R, X, *zeros_for_none((R, X), (dR, dC)))[0]
-
-
-def _lyapunov_tangent(R: Tensor, X: Tensor, dR: Tensor, dC: Tensor) -> tuple[Tensor, ...]:
-    return (_differentiable_lyapunov(R, dC - 2 * symmetric_part(dR @ X)),)

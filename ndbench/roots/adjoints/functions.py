@@ -30,7 +30,7 @@ class Recurrence(Protocol):
         """The symmetric gradient with respect to A from G, the gradient with respect to D, symmetric or not."""
 
     def smooth(self) -> "Recurrence":
-        """The same map in operations that autograd differentiates rightly: at every A, in both modes, to any order."""
+        """The same map in operations that reverse mode differentiates rightly at every A, to any order."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class ProductForm:
         Ms: list[Tensor] = []
         Zs: list[Tensor] = []
         for k in range(self.steps):
-            inverse, mu = self._inverse_and_scale(M)
+            inverse, mu = _inverse_and_scale(M)
             if k >= self.scaled_steps:
                 mu = torch.ones_like(mu)
             R = inverse / mu**2
@@ -72,18 +72,15 @@ class ProductForm:
         return Mbar
 
     def smooth(self) -> "ProductForm":
-        """The same with another inverse."""
-        return _SmoothProductForm(self.steps, self.scaled_steps)
-
-    def _inverse_and_scale(self, M: Tensor) -> tuple[Tensor, Tensor]:
-        return _inverse_and_scale(M)
+        """Itself: reverse mode through a Cholesky factor is right, whatever forward mode is."""
+        return self
 
     def on_spectrum(self, eigenvalues: Tensor) -> Tensor:
         """The eigenvalues of D from those of A, (..., n); NaN unless all are positive."""
         return self._trajectory(eigenvalues)[1][-1]
 
     def pull_back_on_spectrum(self, eigenvalues: Tensor, W: Tensor) -> Tensor:
-        """V^T Abar V from W = V^T sym(G) V.
+        """V^T Abar V from W = V^T G V, up to a skew part if G has one.
 
         Off the diagonal it is z_T[i, j] W_ij with every mu held: mu moves the eigenvalues only. On the diagonal it is
         the gradient of the map from the n eigenvalues of A to those of D.
@@ -139,11 +136,3 @@ class ProductForm:
                 pulled = pulled - mu * parts.mean(dim=-1, keepdim=True) / (2 * m)
             mbar = pulled
         return mbar
-
-
-@dataclass(frozen=True)
-class _SmoothProductForm(ProductForm):
-    """With M^-1 by elimination: `torch.cholesky_inverse` has a wrong derivative in forward mode (PyTorch 196682)."""
-
-    def _inverse_and_scale(self, M: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.linalg.inv_ex(M)[0], _inverse_and_scale(M)[1]
