@@ -36,15 +36,17 @@ def forward(u: float, n: int, kappa: float, growth: float = 1 / 8) -> float:
     return u * max(1, kappa / 2) * (16 + growth * n)
 
 
-def steps(u: float, n: int, condition: float, running_error: float) -> float:
-    """||X - X*||_F / ||X*||_F of a T-step target: u (condition + max(1, running_error)) (8 + n / 16).
+def steps(u: float, n: int, condition: float, running_error: float, growth: float = 1 / 8) -> float:
+    """||X - X*||_F / ||X*||_F of a T-step target: u (condition + max(1, running_error)) (8 + growth n / 2).
 
     A polynomial iteration multiplies a perturbation in the direction of a small eigenvalue by the square of its
     first coefficient in each step (2.25 for Newton-Schulz), until that eigenvalue has converged; so the condition of
     the map is at most the product of those squares, and at most that of the root, kappa / 2. What cancellation
-    inside the polynomials adds, whatever the condition, is the running error (`conditioning`).
+    inside the polynomials adds, whatever the condition, is the running error (`conditioning`). The rest is the
+    backward error, half that of `forward` for products alone; steps evaluated in the eigenbasis of A have that of
+    eigh, and declare a larger growth where the condition of the map is that of the root.
     """
-    return u * (condition + max(1, running_error)) * (8 + n / 16)
+    return u * (condition + max(1, running_error)) * (8 + growth * n / 2)
 
 
 def whitening(u: float, n: int, kappa: float) -> float:

@@ -24,7 +24,7 @@ def forward(implementation: Implementation, problem: Problem) -> Measurement:
 
 
 def steps(implementation: Implementation, problem: Problem) -> Measurement:
-    """||X - X*||_F / ||X*||_F <= u (min(amplification, kappa / 2) + r) (8 + n / 16), X* the true T-step map.
+    """||X - X*||_F / ||X*||_F <= u (min(amplification, kappa / 2) + r) (8 + growth n / 2), X* the true T-step map.
 
     r is the running error of the steps (`conditioning.running_error`), at least 1.
     """
@@ -38,7 +38,7 @@ def allowed(implementation: Implementation, dtype: torch.dtype, true: Truths) ->
         return np.array([budgets.forward(u, n, k, implementation.growth) for k in true.kappa])
     conditions = [min(amplification(target), k / 2) for k in true.kappa]
     running = [running_error(target, eigenvalues) for eigenvalues in true.eigenvalues]
-    return np.array([budgets.steps(u, n, c, r) for c, r in zip(conditions, running, strict=True)])
+    return np.array([budgets.steps(u, n, c, r, implementation.growth) for c, r in zip(conditions, running, strict=True)])
 
 
 def whitening(implementation: Implementation, problem: Problem) -> Measurement:
