@@ -38,7 +38,8 @@ def allowed(implementation: Implementation, dtype: torch.dtype, true: Truths) ->
         return np.array([budgets.forward(u, n, k, implementation.growth) for k in true.kappa])
     conditions = [min(amplification(target), k / 2) for k in true.kappa]
     running = [running_error(target, eigenvalues) for eigenvalues in true.eigenvalues]
-    return np.array([budgets.steps(u, n, c, r, implementation.growth) for c, r in zip(conditions, running, strict=True)])
+    pairs = zip(conditions, running, strict=True)
+    return np.array([budgets.steps(u, n, c, r, implementation.growth) for c, r in pairs])
 
 
 def whitening(implementation: Implementation, problem: Problem) -> Measurement:
