@@ -69,8 +69,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def verify(session: nox.Session) -> None:
-    """The verification suite; arguments after -- go to `ndbench verify`."""
-    run(session, "ndbench", "verify", *session.posargs)
+    """The verification suite, kernels in Triton's interpreter; arguments after -- go to `ndbench verify`."""
+    if session.posargs:
+        run(session, "ndbench", "verify", *session.posargs)
+        return
+    run(session, "ndbench", "verify")
+    run(session, "ndbench", "verify", "--device", "interpreter")
 
 
 @nox.session

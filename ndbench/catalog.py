@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
+from ndbench.kernels.precision import PRECISIONS, product_roundoff
 from ndbench.operations import (
     deconvolve,
     deconvolved_conv2d,
@@ -33,7 +34,8 @@ class Implementation:
         function: called like the operation's public function, without its method or algorithm.
         target: for inverse square roots, the function it computes.
         dtypes: types it accepts.
-        devices: kinds of devices it runs on.
+        devices: kinds of devices it runs on: "cpu", "cuda", or "interpreter" for kernels that Triton interprets.
+        precision: of the products of a kernel, as in `ndbench.kernels.precision`; "ieee" for everything else.
         growth: how many units u the backward error of an inverse square root grows with each order.
         scale_free: for inverse square roots, f(4^j A) = 2^-j f(A) bit by bit.
         iterates: for iterations, the function that yields (X_k, P_k) from A; it makes convergence order and
@@ -50,6 +52,7 @@ class Implementation:
     target: Target = EXACT
     dtypes: tuple[torch.dtype, ...] = ALL_TYPES
     devices: tuple[str, ...] = ("cpu", "cuda")
+    precision: str = "ieee"
     growth: float = 1 / 8
     scale_free: bool = False
     iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
@@ -57,6 +60,15 @@ class Implementation:
     order: int = 0
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where PyTorch keeps its tensors: the first device; the interpreter works on the CPU."""
+        return "cpu" if self.devices[0] == "interpreter" else self.devices[0]
+
+    def unit_roundoff(self, dtype: torch.dtype) -> float:
+        """The unit roundoff u of its products in this type."""
+        return product_roundoff(dtype, self.precision)
 
     def unchecked_only(self) -> "Implementation":
         """The implementation whose function is the unchecked one."""
@@ -83,15 +95,38 @@ def _steps(
     **promises: Any,
 ) -> Implementation:
     """An iteration stopped after T steps; the name says how many, how many are scaled, and the adjoint asked for."""
-    scaled = f"s{scaled_steps}" if scaled_steps else ""
-    function = partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps, adjoint=adjoint)
+    variant = "" if adjoint == "auto" else f".{adjoint}"
+    return _stopped(method, steps, scaled_steps, variant, {"adjoint": adjoint}, scale_free=scale_free, **promises)
+
+
+def _kernels(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False) -> tuple[Implementation, ...]:
+    """The same by Triton kernels, one entry for each way of multiplying."""
+    return tuple(
+        _stopped(
+            method,
+            steps,
+            scaled_steps,
+            f".triton.{precision}",
+            {"backend": "triton", "precision": precision},
+            dtypes=(torch.float32, torch.float16, torch.bfloat16) if precision == "ieee" else (torch.float32,),
+            devices=("cuda", "interpreter"),
+            precision=precision,
+            scale_free=scale_free,
+        )
+        for precision in PRECISIONS
+    )
+
+
+def _stopped(
+    method: str, steps: int, scaled_steps: int, variant: str, options: dict[str, Any], **promises: Any
+) -> Implementation:
+    function = partial(inverse_sqrt, method=method, steps=steps, scaled_steps=scaled_steps, **options)
     return Implementation(
-        name=f"{method}.T{steps}{scaled}" + ("" if adjoint == "auto" else f".{adjoint}"),
+        name=f"{method}.T{steps}" + (f"s{scaled_steps}" if scaled_steps else "") + variant,
         operation="inverse-sqrt",
         function=function,
         unchecked=partial(function, check=False),
         target=Steps(method, steps, scaled_steps=scaled_steps),
-        scale_free=scale_free,
         **promises,
     )
 
@@ -166,6 +201,10 @@ INVERSE_SQRT = (
         for adjoint in ("autograd", "reverse", "eigenbasis")
     ),
     *(_steps("denman_beavers", 9, 4, adjoint=adjoint) for adjoint in ("autograd", "reverse")),
+    *_kernels("newton_schulz", 5, scale_free=True),
+    *_kernels("newton_schulz", 15, scale_free=True),
+    *_kernels("minimax_cubic", 5, scale_free=True),
+    *_kernels("minimax_quintic", 5, scale_free=True),
     # nine scaled steps are the root, which eigh reaches no closer than its own backward error (docs/findings.md)
     _steps("denman_beavers", 9, 4, adjoint="eigenbasis", growth=0.75),
 )

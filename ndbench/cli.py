@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list(tier: str) -> int:
     """Print every implementation with its target, every check with its first line, every problem."""
     lines = ["implementations"]
-    lines += [f"  {i.operation:20}{i.name:34}{_target(i.operation, str(i.target))}" for i in CATALOG]
+    lines += [
+        f"  {i.operation:20}{i.name:34}{_target(i.operation, str(i.target)):32}{', '.join(i.devices)}" for i in CATALOG
+    ]
     lines += ["checks"]
     lines += [f"  {check.operation:20}{check.name:28}{_summary(check.judge.__doc__)}" for check in CHECKS]
     lines += [f"problems of the {tier} tier"]

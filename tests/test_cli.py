@@ -25,11 +25,11 @@ def test_verify_hands_on_the_exit_status(capsys):
     assert "ndbench verify: no check is called nonsense" in capsys.readouterr().err
 
 
-def test_list_names_every_implementation_with_its_target(capsys):
+def test_list_names_every_implementation_with_its_target_and_devices(capsys):
     lines = [line.split() for line in listed(capsys)]
-    assert ["inverse-sqrt", "spectral", "exact"] in lines
-    assert ["inverse-sqrt", "newton_schulz.T5", "5", "steps", "of", "newton_schulz"] in lines
-    assert ["covariance", "im2col"] in lines
+    assert ["inverse-sqrt", "spectral", "exact", "cpu,", "cuda"] in lines
+    assert ["inverse-sqrt", "newton_schulz.T5", "5", "steps", "of", "newton_schulz", "cpu,", "cuda"] in lines
+    assert ["covariance", "im2col", "cpu,", "cuda"] in lines
     assert {(i.operation, i.name) for i in CATALOG} <= {tuple(line[:2]) for line in lines}
 
 

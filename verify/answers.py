@@ -65,7 +65,7 @@ def respond(implementation: Implementation, A: Tensor) -> NDArray[np.float64]:
     Raises:
         BrokenPromise: if it is not a tensor of A's shape and type.
     """
-    D = implementation.function(A.to(implementation.devices[0], copy=True))
+    D = implementation.function(A.to(implementation.place, copy=True))
     if not isinstance(D, Tensor) or D.shape != A.shape or D.dtype != A.dtype:
         got = f"{tuple(D.shape)} {D.dtype}" if isinstance(D, Tensor) else type(D).__name__
         raise BrokenPromise(f"the answer must be a tensor {tuple(A.shape)} {A.dtype}; got {got}")

@@ -1,6 +1,8 @@
 """`ndbench verify` and `python -m ndbench.verify`: one parser."""
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,18 +10,22 @@ from pathlib import Path
 
 import torch
 
+from ndbench.kernels.runtime import interpreted
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
-from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases, run
+from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases, elsewhere, run
 
 DESCRIPTION = """Judge the implementations of network deconvolution's operations against independent truth.
 Exits with 0 if every check passed or was not run for a stated reason, 1 if any failed or nothing could be judged,
 2 for wrong usage."""
 
 
+KINDS = ("operation", "check", "implementation", "problem")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `verify`."""
-    for kind in ("operation", "check", "implementation", "problem"):
+    for kind in KINDS:
         parser.add_argument(
             f"--{kind}",
             action="append",
@@ -28,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"only this {kind}; may be given several times ('ndbench list' shows the names)",
         )
     parser.add_argument("--tier", choices=TIERS, default="quick", help="quick: minutes; full: more seeds and orders")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the implementations run")
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="where the implementations run; the interpreter is Triton's, for kernels without a GPU",
+    )
     parser.add_argument(
         "--threads",
         type=_positive,
@@ -40,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run what the arguments select, show the report and return the exit status."""
+    if arguments.device == "interpreter" and not interpreted():
+        return _in_the_interpreter(arguments)
     selection = Selection(
         operations=tuple(arguments.operation),
         checks=tuple(arguments.check),
@@ -58,10 +71,19 @@ def execute(arguments: argparse.Namespace) -> int:
         return 2
     with Progress(len(chosen)) as progress, _threads(arguments.threads):
         report = run(chosen, progress.advance)
-    show(report)
+    show(report, elsewhere(selection))
     if arguments.json:
         save(report, arguments.json)
     return 0 if report.passed else 1
+
+
+def _in_the_interpreter(arguments: argparse.Namespace) -> int:
+    """The same in a process of its own: Triton decides once, as it loads, whether to compile or to interpret."""
+    options = [text for kind in KINDS for name in getattr(arguments, kind) for text in (f"--{kind}", name)]
+    options += ["--device", arguments.device, "--tier", arguments.tier, "--threads", str(arguments.threads)]
+    options += ["--json", arguments.json] if arguments.json else []
+    program = [sys.executable, "-m", "ndbench.verify", *options]
+    return subprocess.run(program, env={**os.environ, "TRITON_INTERPRET": "1"}, check=False).returncode
 
 
 def _obstacle(path: Path) -> str:

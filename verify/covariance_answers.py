@@ -67,7 +67,7 @@ def answer(implementation: Implementation, problem: CovarianceProblem) -> Answer
 
 def respond(implementation: Implementation, x: Tensor, arguments: Arguments) -> Answer:
     """The implementation's answer to a copy of x."""
-    return read(call(implementation, x.to(implementation.devices[0], copy=True), arguments), x, arguments)
+    return read(call(implementation, x.to(implementation.place, copy=True), arguments), x, arguments)
 
 
 def call(implementation: Implementation, x: Tensor, arguments: Arguments) -> Any:

@@ -11,7 +11,6 @@ from ndbench.catalog import Implementation
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.problems import dtype_name
 from ndbench.verify import metrics
-from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.covariance_answers import (
     Answer,
@@ -81,7 +80,7 @@ def strides(implementation: Implementation, problem: CovarianceProblem) -> Measu
     true = truths(problem)
     allowed = np.concatenate([true.mean_budget.ravel(), true.budget.ravel()])
     wanted = np.concatenate([true.mean.ravel(), true.cov.ravel()])
-    x = question(problem).to(implementation.devices[0])
+    x = question(problem).to(implementation.place)
     found = [read(call(implementation, layout(x), problem.arguments()), x, problem.arguments()) for layout in LAYOUTS]
     distance = np.concatenate([abs(_all(one) - wanted) for one in found]).astype(np.float64)
     return Measurement(*metrics.worst(distance, np.tile(allowed, len(found))), evidence(true))
@@ -89,7 +88,7 @@ def strides(implementation: Implementation, problem: CovarianceProblem) -> Measu
 
 def inputs_unchanged(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
     """The images are what they were: the number of pixels that differ is 0."""
-    x = question(problem).to(implementation.devices[0], copy=True)
+    x = question(problem).to(implementation.place, copy=True)
     call(implementation, x, problem.arguments())
     return Measurement(float((x.cpu() != question(problem)).sum()), 0.0)
 
@@ -99,7 +98,7 @@ def repeatability(implementation: Implementation, problem: CovarianceProblem) ->
 
     The first answer is read again after the other images, so one that a later call overwrites shows.
     """
-    x, arguments = question(problem).to(implementation.devices[0]), problem.arguments()
+    x, arguments = question(problem).to(implementation.place), problem.arguments()
     first = call(implementation, x.clone(), arguments)
     kept = _all(read(first, x, arguments))
     call(implementation, -x / 2, arguments)
@@ -115,7 +114,8 @@ def diagonal(implementation: Implementation, problem: CovarianceProblem) -> Meas
         respond(implementation, question(problem), {**arguments, "eps": value}).cov for value in (0.0, EPS)
     )
     eye = np.eye(without.shape[-1])
-    return entries(added, without + EPS * eye, 2 * unit_roundoff(problem.dtype) * (abs(without) + EPS) * eye)
+    u = implementation.unit_roundoff(problem.dtype)
+    return entries(added, without + EPS * eye, 2 * u * (abs(without) + EPS) * eye)
 
 
 def scaling(implementation: Implementation, problem: CovarianceProblem) -> Measurement:

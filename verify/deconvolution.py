@@ -23,7 +23,7 @@ def folding(implementation: Implementation, problem: DeconvolutionProblem) -> Me
 
     Both sides are evaluated in longdouble from the rounded tensors.
     """
-    weight, bias = map(extended, _respond(implementation, problem, question(problem, implementation.devices[0])))
+    weight, bias = map(extended, _respond(implementation, problem, question(problem, implementation.place)))
     patches, F = extended(problem.patches()), problem.columns // problem.blocks
     distance, allowed = [], []
     for o, true in enumerate(whitened_outputs(problem)):
@@ -36,7 +36,7 @@ def folding(implementation: Implementation, problem: DeconvolutionProblem) -> Me
 
 def inputs_unchanged(implementation: Implementation, problem: DeconvolutionProblem) -> Measurement:
     """Weight, bias, mean and D are what they were: the number of entries that differ is 0."""
-    asked = question(problem, implementation.devices[0])
+    asked = question(problem, implementation.place)
     implementation.function(*asked, grouping=problem.grouping)
     pairs = zip(asked, question(problem), strict=True)
     differ = [(after.cpu() != before).sum() for after, before in pairs if after is not None and before is not None]
@@ -45,7 +45,7 @@ def inputs_unchanged(implementation: Implementation, problem: DeconvolutionProbl
 
 def repeatability(implementation: Implementation, problem: DeconvolutionProblem) -> Measurement:
     """The same arguments give the same bits again, after others: the number of entries that differ is 0."""
-    asked = question(problem, implementation.devices[0])
+    asked = question(problem, implementation.place)
     first = _respond(implementation, problem, asked)
     kept = [tensor.clone() for tensor in first]
     weight, bias, mean, D = asked

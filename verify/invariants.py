@@ -116,7 +116,7 @@ def leading_dimensions(implementation: Implementation, problem: Problem) -> Meas
 
 def inputs_unchanged(implementation: Implementation, problem: Problem) -> Measurement:
     """The input has the same bits after the call."""
-    A = question(problem).to(implementation.devices[0], copy=True)
+    A = question(problem).to(implementation.place, copy=True)
     before = A.clone()
     implementation.function(A)
     return Measurement(float((A - before).abs().max()), 0.0)
@@ -124,7 +124,7 @@ def inputs_unchanged(implementation: Implementation, problem: Problem) -> Measur
 
 def repeatability(implementation: Implementation, problem: Problem) -> Measurement:
     """Two runs agree bit by bit, though another question came between, and the first answer is not overwritten."""
-    A = question(problem).to(implementation.devices[0])
+    A = question(problem).to(implementation.place)
     first = implementation.function(A)
     kept = first.clone()
     implementation.function(A * 3)
@@ -168,5 +168,5 @@ def _strided(A: Tensor) -> Tensor:
 
 def _respond_to_view(implementation: Implementation, view: Tensor) -> Batch:
     """The answer to a view, handed over without the copy that would make it contiguous."""
-    found: Tensor = implementation.function(view.to(implementation.devices[0]))
+    found: Tensor = implementation.function(view.to(implementation.place))
     return np.asarray(found.detach().to("cpu", torch.float64))

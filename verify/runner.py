@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ndbench.catalog import CATALOG, OPERATIONS, Implementation
+from ndbench.kernels.runtime import interpreted
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.environment import environment
@@ -16,7 +17,8 @@ from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import Status, Verdict
 
 TIERS = ("quick", "full")
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "interpreter")
+"""The last is the CPU with Triton's interpreter, for implementations that are kernels."""
 
 
 class UnknownName(ValueError):
@@ -33,7 +35,7 @@ class Selection:
         implementations: names of implementations.
         problems: names of problems.
         tier: "quick" or "full".
-        device: kind of device to run on, "cpu" or "cuda".
+        device: kind of device to run on, one of `DEVICES`.
     """
 
     operations: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Case:
         """The verdict; "not run" where the device is missing or not served."""
         if self.device not in self.implementation.devices:
             return self._not_run(f"{self.implementation.name} does not run on {self.device}")
+        if self.device == "interpreter" and (obstacle := _uninterpretable(self.implementation, self.problem.dtype)):
+            return self._not_run(obstacle)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
         return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
@@ -64,6 +68,15 @@ class Case:
     def _not_run(self, reason: str) -> Verdict:
         names = self.check.operation, self.check.name, self.implementation.name, self.problem.name
         return Verdict(*names, reason=reason, ran=False, device=self.device)
+
+
+def _uninterpretable(implementation: Implementation, dtype: torch.dtype) -> str:
+    """Why Triton's interpreter cannot judge a kernel; empty if it can."""
+    if not interpreted():
+        return "Triton interprets kernels only if TRITON_INTERPRET=1 is set before Python starts"
+    if implementation.precision != "ieee":
+        return f"Triton's interpreter computes {implementation.precision} products in float32: it takes a GPU"
+    return "Triton's interpreter computes bfloat16 wrongly: it takes a GPU" if dtype == torch.bfloat16 else ""
 
 
 @dataclass(frozen=True)
@@ -137,13 +150,22 @@ def _all_cases(
 ) -> Iterator[Case]:
     for operation in dict.fromkeys(check.operation for check in checks):
         mine = [check for check in checks if check.operation == operation]
-        judged = [implementation for implementation in implementations if implementation.operation == operation]
+        judged = [i for i in implementations if i.operation == operation and not _elsewhere(i, selection)]
         posed = {check.name: set(check.problems[selection.tier]) for check in mine}
         for problem in dict.fromkeys(p for check in mine for p in check.problems[selection.tier]):
             for i in judged:
                 yield from (
                     Case(c, i, problem, selection.device) for c in mine if problem in posed[c.name] and c.applies(i)
                 )
+
+
+def elsewhere(selection: Selection, implementations: Sequence[Implementation] = CATALOG) -> tuple[str, ...]:
+    """Names of the implementations left out because they run on other devices; a name that is asked for is not."""
+    return tuple(implementation.name for implementation in implementations if _elsewhere(implementation, selection))
+
+
+def _elsewhere(implementation: Implementation, selection: Selection) -> bool:
+    return selection.device not in implementation.devices and implementation.name not in selection.implementations
 
 
 def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lambda case, verdict: None) -> Report:
@@ -175,7 +197,7 @@ def verify(
         operation: "inverse-sqrt", "covariance" or "deconvolution".
         target: for inverse square roots, "exact" or the map it computes, such as "newton_schulz:5".
         dtypes: the types that it accepts; problems of other types are "not run".
-        device: where its inputs are put, "cpu" or "cuda".
+        device: where it runs: "cpu", "cuda", or "interpreter" for Triton kernels in a process with TRITON_INTERPRET=1.
         tier: "quick" or "full".
         checks: names of the checks to run; all if empty.
         problems: names of the problems; all if empty.

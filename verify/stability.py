@@ -10,7 +10,6 @@ from ndbench.catalog import Implementation
 from ndbench.problems import Problem
 from ndbench.verify import metrics
 from ndbench.verify.answers import Truths, question
-from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.values import allowed, judgeable_truths
 from ndbench.verify.verdict import NotRun
@@ -43,7 +42,7 @@ def order(implementation: Implementation, problem: Problem) -> Measurement:
     """
     true = judgeable_truths(implementation, problem)
     e = np.array(list(islice(_errors(implementation, problem, true), 40)))
-    floor = 1e3 * unit_roundoff(problem.dtype) * true.kappa.max()
+    floor = 1e3 * implementation.unit_roundoff(problem.dtype) * true.kappa.max()
     regime = (e[:-1] < 0.1) & (e[1:] > floor)
     slope = np.polyfit(np.log(e[:-1][regime]), np.log(e[1:][regime]), 1)[0]
     return Measurement(float(abs(slope - implementation.order)), ORDER_TOLERANCE, {"order": float(slope)})
@@ -53,5 +52,5 @@ def _errors(implementation: Implementation, problem: Problem, true: Truths) -> I
     """The forward error of each matrix, shape (batch,), for one iterate after the other."""
     if implementation.iterates is None:
         raise NotRun(f"{implementation.name} has no iterates")
-    for X, _ in implementation.iterates(question(problem).to(implementation.devices[0])):
+    for X, _ in implementation.iterates(question(problem).to(implementation.place)):
         yield metrics.relative_error(X.to("cpu").double().numpy(), true.value)

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from ndbench.catalog import Implementation
 from ndbench.problems import Problem, dtype_name
 from ndbench.roots import spectral
-from ndbench.targets import Exact, Target
+from ndbench.targets import Exact
 from ndbench.verify import budgets, metrics
 from ndbench.verify.answers import Truths, answer, question, truths
-from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.conditioning import amplification, running_error
 from ndbench.verify.verdict import NotRun
@@ -33,7 +32,7 @@ def steps(implementation: Implementation, problem: Problem) -> Measurement:
 
 def allowed(implementation: Implementation, dtype: torch.dtype, true: Truths) -> Batch:
     """The error that each matrix of a batch may have: the budget of `forward` or of `steps`, as the target demands."""
-    u, n, target = unit_roundoff(dtype), true.value.shape[-1], implementation.target
+    u, n, target = implementation.unit_roundoff(dtype), true.value.shape[-1], implementation.target
     if isinstance(target, Exact):
         return np.array([budgets.forward(u, n, k, implementation.growth) for k in true.kappa])
     conditions = [min(amplification(target), k / 2) for k in true.kappa]
@@ -46,20 +45,21 @@ def whitening(implementation: Implementation, problem: Problem) -> Measurement:
     """||X A X - I||_F / sqrt(n) <= 2 (n + 10) u kappa: D whitens what A is the covariance of."""
     true, X, A = _identity(implementation, problem)
     residual = metrics.frobenius(X @ A @ X - np.eye(problem.n)) / np.sqrt(problem.n)
-    return _worst(residual, budgets.whitening, problem, true)
+    return _worst(residual, budgets.whitening, implementation, problem, true)
 
 
 def commutation(implementation: Implementation, problem: Problem) -> Measurement:
     """||X A - A X||_F / (||X|| ||A||) <= 2 (n + 10) u sqrt(kappa): a function of A commutes with A."""
     true, X, A = _identity(implementation, problem)
     norms = metrics.spectral_norm(X) * true.eigenvalues[:, -1]
-    return _worst(metrics.frobenius(X @ A - A @ X) / norms, budgets.commutation, problem, true)
+    return _worst(metrics.frobenius(X @ A - A @ X) / norms, budgets.commutation, implementation, problem, true)
 
 
 def symmetry(implementation: Implementation, problem: Problem) -> Measurement:
     """||X - X^T||_F / ||X|| <= (n + 10) u kappa: a function of a symmetric matrix is symmetric."""
     true, X, _ = _identity(implementation, problem)
-    return _worst(metrics.frobenius(X - X.mT) / metrics.spectral_norm(X), budgets.symmetry, problem, true)
+    asymmetry = metrics.frobenius(X - X.mT) / metrics.spectral_norm(X)
+    return _worst(asymmetry, budgets.symmetry, implementation, problem, true)
 
 
 def definiteness(implementation: Implementation, problem: Problem) -> Measurement:
@@ -80,7 +80,7 @@ def versus_eigh(implementation: Implementation, problem: Problem) -> Measurement
     """||X - X*||_F / ||X*||_F no more than a small factor of what eigh in the same type reaches on the same matrix."""
     true = judgeable_truths(implementation, problem)
     rival = metrics.relative_error(spectral(question(problem)).double().numpy(), true.value)
-    u = unit_roundoff(problem.dtype)
+    u = implementation.unit_roundoff(problem.dtype)
     budget = np.array([budgets.versus_eigh(u, problem.n, k, e) for k, e in zip(true.kappa, rival, strict=True)])
     return compare(answer(implementation, problem), true, budget)
 
@@ -92,7 +92,7 @@ def judgeable_truths(implementation: Implementation, problem: Problem) -> Truths
         NotRun: if it has none.
     """
     true = truths(problem, implementation.target)
-    require_judgeable(implementation.target, problem.dtype, true)
+    require_judgeable(implementation, problem.dtype, true)
     return true
 
 
@@ -114,11 +114,11 @@ def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
     return Measurement(*metrics.worst(metrics.relative_error(X, true.value), budget), _evidence(true))
 
 
-def require_judgeable(target: Target, dtype: torch.dtype, true: Truths) -> None:
-    """Raise `NotRun` if the type has no correct digit left on this problem, whatever the implementation does."""
-    condition = min(float(true.kappa.max()), amplification(target))
-    collected = max(running_error(target, eigenvalues) for eigenvalues in true.eigenvalues)
-    if unit_roundoff(dtype) * max(condition, collected) > budgets.BEYOND:
+def require_judgeable(implementation: Implementation, dtype: torch.dtype, true: Truths) -> None:
+    """Raise `NotRun` if the products have no correct digit left on this problem, however they are arranged."""
+    condition = min(float(true.kappa.max()), amplification(implementation.target))
+    collected = max(running_error(implementation.target, eigenvalues) for eigenvalues in true.eigenvalues)
+    if implementation.unit_roundoff(dtype) * max(condition, collected) > budgets.BEYOND:
         raise NotRun(f"beyond {dtype_name(dtype)}: u times the condition of the target exceeds {budgets.BEYOND}")
 
 
@@ -128,8 +128,11 @@ def _identity(implementation: Implementation, problem: Problem) -> tuple[Truths,
     return true, answer(implementation, problem), question(problem).double().numpy()
 
 
-def _worst(measured: Batch, formula: budgets.Formula, problem: Problem, true: Truths) -> Measurement:
-    budget = np.array([formula(unit_roundoff(problem.dtype), problem.n, k) for k in true.kappa])
+def _worst(
+    measured: Batch, formula: budgets.Formula, implementation: Implementation, problem: Problem, true: Truths
+) -> Measurement:
+    u = implementation.unit_roundoff(problem.dtype)
+    budget = np.array([formula(u, problem.n, k) for k in true.kappa])
     _require_meaning(budget)
     return Measurement(*metrics.worst(measured, budget), _evidence(true))
 

@@ -1,14 +1,52 @@
 """The choice of backend, made aloud."""
 
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
 BACKENDS = ("auto", "torch", "triton")
+KERNEL_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def require_backend(backend: str, name: str) -> None:
-    """Raise unless the PyTorch implementation may serve this request.
-
-    "auto" means PyTorch for as long as the operation has no Triton kernel; a request for "triton" never falls back.
-    """
+    """Raise for a backend that does not exist."""
     if backend not in BACKENDS:
         raise ValueError(f"{name}: backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
-    if backend == "triton":
-        raise NotImplementedError(f"{name}: there is no Triton kernel for this operation yet; use backend='torch'")
+
+
+def choose_backend(backend: str, A: Tensor, name: str, obstacle: str) -> str:
+    """Torch or Triton; a request for "triton" never falls back.
+
+    "auto" is "triton" for float32, float16 and bfloat16 on a GPU where Triton is installed and nothing stands in the
+    way, and "torch" everywhere else.
+
+    Args:
+        backend: what was asked for.
+        A: the input.
+        name: of the public function.
+        obstacle: why the kernels cannot serve the other arguments; empty if they can.
+
+    Raises:
+        ValueError: for an unknown backend.
+        NotImplementedError: for "triton" with an obstacle.
+        ImportError: for "triton" where it is not installed.
+    """
+    require_backend(backend, name)
+    if backend == "auto":
+        served = A.device.type == "cuda" and A.dtype in KERNEL_TYPES and not obstacle
+        return "triton" if served and find_spec("triton") else "torch"
+    if backend == "triton" and obstacle:
+        raise NotImplementedError(f"{name}: {obstacle}; use backend='torch'")
+    if backend == "triton" and not find_spec("triton"):
+        raise ImportError(f"{name}: backend='triton' needs Triton, which is not installed; use backend='torch'")
+    return backend
+
+
+def require_no_precision(precision: str | None, name: str) -> None:
+    """Raise for a precision that only kernels have."""
+    if precision is not None:
+        raise ValueError(
+            f"{name}: precision={precision!r} chooses the products of Triton kernels, and PyTorch serves this call; "
+            "its products follow torch.set_float32_matmul_precision"
+        )

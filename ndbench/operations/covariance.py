@@ -92,6 +92,8 @@ def patch_covariance(
         Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1 and sections 3.4 and 3.5.
     """
     require_backend(backend, "patch_covariance")
+    if backend == "triton":
+        raise NotImplementedError("patch_covariance: there is no Triton kernel for this operation yet; use backend='torch'")
     if algorithm != "auto" and algorithm not in ALGORITHMS:
         raise ValueError(
             f"patch_covariance: algorithm must be auto or one of {', '.join(ALGORITHMS)}; got {algorithm!r}"

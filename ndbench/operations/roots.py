@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ndbench import roots
-from ndbench.operations.backends import require_backend
+from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
 from ndbench.roots.adjoints.choice import ADJOINTS, recurrence_for, steps_of
@@ -28,6 +29,8 @@ METHODS = (
 POLYNOMIAL = ("newton_schulz", "minimax_cubic", "minimax_quintic")
 """Methods that evaluate a polynomial of A: they need no inverse, so A may be semidefinite to rounding."""
 ITERATIVE = METHODS[:5]
+KERNELS = POLYNOMIAL
+"""Methods that Triton kernels serve."""
 
 
 def inverse_sqrt(
@@ -39,6 +42,7 @@ def inverse_sqrt(
     scaled_steps: int | None = None,
     check: bool = True,
     backend: str = "auto",
+    precision: str | None = None,
     adjoint: str = "auto",
 ) -> Tensor:
     """Inverse square root of symmetric positive definite matrices, or the map of T steps of an iteration.
@@ -58,7 +62,11 @@ def inverse_sqrt(
         scaled_steps: "denman_beavers" only: steps with determinantal scaling, 0 to T; None scales every step.
         check: validate A first and raise, naming the batch indices. With False nothing is raised for A's values: the
             answer is NaN in exactly the matrices at fault, and nothing synchronizes (SciPy's methods copy to the CPU).
-        backend: "torch"; "auto" means the same until the operation has a Triton kernel.
+        backend: "torch"; "triton" for kernels of "newton_schulz" and the minimax methods in float32, float16 and
+            bfloat16 on a GPU, with an adjoint of their own that keeps nothing; "auto" for "triton" wherever that is
+            possible, and "torch" everywhere else.
+        precision: of the float32 products of kernels: "ieee" (for None), "tf32x3" (three tf32 products for each,
+            nearly as exact) or "tf32" (11 bits). PyTorch's own follow `torch.set_float32_matmul_precision`.
         adjoint: how the gradient is computed.
             "reverse": by reversing exactly T steps, from the iterates kept; the answer is that of the loop, bit for
             bit. For "newton_schulz", "minimax_*" and "denman_beavers".
@@ -105,9 +113,10 @@ def inverse_sqrt(
     require_square_floats(A, "inverse_sqrt")
     require_backend(backend, "inverse_sqrt")
     options = _Options(method, steps, lower, scaled_steps, adjoint)
+    function = options.function(choose_backend(backend, A, "inverse_sqrt", options.obstacle()), precision)
     if A.numel() == 0:
         return A.clone()
-    return _guarded(A, options.function(), semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")
+    return _guarded(A, function, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")
 
 
 @torch.no_grad()
@@ -212,10 +221,27 @@ class _Options:
                 f"{self.method!r}; got {self.adjoint!r}"
             )
 
-    def function(self) -> Callable[[Tensor], Tensor]:
+    def obstacle(self) -> str:
+        """Why no kernel can serve; empty if one can."""
+        if self.method not in KERNELS:
+            return f"there is no Triton kernel for method {self.method!r}, only for {', '.join(KERNELS)}"
+        if self.adjoint != "auto":
+            return f"Triton kernels have an adjoint of their own, adjoint='auto'; got {self.adjoint!r}"
+        return ""
+
+    def function(self, backend: str, precision: str | None) -> Callable[[Tensor], Tensor]:
+        if backend == "triton":
+            return partial(self._with_kernels, precision=precision or "ieee")
+        require_no_precision(precision, "inverse_sqrt")
         if self.adjoint == "autograd" or len(ADJOINTS[self.method]) == 2:
             return self._plain()
         return self._with_adjoint
+
+    def _with_kernels(self, A: Tensor, precision: str) -> Tensor:
+        # Triton is loaded when it is first asked for
+        from ndbench.kernels.roots import by_kernels  # noqa: PLC0415
+
+        return with_adjoint(A, by_kernels(self._iteration(), precision))
 
     def _with_adjoint(self, A: Tensor) -> Tensor:
         iteration = None if self.method == "spectral" else self._iteration()

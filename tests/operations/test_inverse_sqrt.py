@@ -205,9 +205,17 @@ def test_unknown_backend():
 
 
 def test_triton_is_not_replaced_in_silence():
-    message = "inverse_sqrt: there is no Triton kernel for this operation yet; use backend='torch'"
+    message = (
+        "inverse_sqrt: there is no Triton kernel for method 'spectral', only for newton_schulz, minimax_cubic, "
+        "minimax_quintic; use backend='torch'"
+    )
     with pytest.raises(NotImplementedError, match=exactly(message)):
-        inverse_sqrt(FIVE_FOUR, backend="triton")
+        inverse_sqrt(FIVE_FOUR, method="spectral", backend="triton")
+    message = (
+        "inverse_sqrt: Triton kernels have an adjoint of their own, adjoint='auto'; got 'reverse'; use backend='torch'"
+    )
+    with pytest.raises(NotImplementedError, match=exactly(message)):
+        inverse_sqrt(FIVE_FOUR, adjoint="reverse", backend="triton")
 
 
 def test_backends_name_the_operation():

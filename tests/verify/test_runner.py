@@ -15,7 +15,7 @@ from ndbench.problems import MatrixProblem
 from ndbench.verify import environment as environments
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.environment import PACKAGES, environment
-from ndbench.verify.runner import TIERS, Case, Report, Selection, UnknownName, cases, run, verify
+from ndbench.verify.runner import DEVICES, TIERS, Case, Report, Selection, UnknownName, cases, elsewhere, run, verify
 from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import NotRun, Status, Verdict
 
@@ -113,9 +113,18 @@ def test_a_missing_device_is_not_run_and_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     report = run(cases(Selection(device="cuda", checks=("forward",)), SUITE, IMPLEMENTATIONS))
     reasons = Counter(v.reason for v in report.verdicts)
-    assert reasons == {"no CUDA device": 2, "steps does not run on cuda": 2}
-    assert report.count(Status.NOT_RUN) == 4
+    assert reasons == {"no CUDA device": 2}
+    assert report.count(Status.NOT_RUN) == 2
     assert not report.passed
+
+
+def test_what_runs_elsewhere_is_left_out_unless_asked_for():
+    here = Selection(device="cuda", checks=("forward",))
+    assert elsewhere(here, IMPLEMENTATIONS) == ("steps",)
+    asked = replace(here, implementations=("steps",))
+    assert elsewhere(asked, IMPLEMENTATIONS) == ()
+    report = run(cases(asked, SUITE, IMPLEMENTATIONS))
+    assert {v.reason for v in report.verdicts} == {"steps does not run on cuda"}
 
 
 def test_a_device_that_is_there_is_used(monkeypatch):
@@ -211,7 +220,8 @@ def test_four_names_tell_one_case_of_the_suite(tier):
 def test_every_implementation_is_judged_by_something():
     operations = {check.operation for check in CHECKS}
     expected = {(i.operation, i.name) for i in CATALOG if i.operation in operations}
-    assert {(c.implementation.operation, c.implementation.name) for c in cases(Selection())} == expected
+    chosen = [case for device in DEVICES for case in cases(Selection(device=device))]
+    assert {(case.implementation.operation, case.implementation.name) for case in chosen} == expected
 
 
 def test_environment_tells_what_changes_results():

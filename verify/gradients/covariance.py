@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.verify import metrics
-from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.covariance_answers import call, shape_of
 from ndbench.verify.covariance_budgets import arithmetic
@@ -30,9 +29,9 @@ def enumeration(implementation: Implementation, problem: CovarianceGradientProbl
     """|dx - dx*| <= 2 u (4 + sqrt(F)) size, pixel by pixel, dx* by enumeration of patches (`budgets.fold`)."""
     true, size = truth(problem)
     g, G = _upstream(problem)
-    found = gradient(_function(implementation, problem), problem.x(), (g, G), implementation.devices[0]).numpy()
+    found = gradient(_function(implementation, problem), problem.x(), (g, G), implementation.place).numpy()
     allowed = budgets.fold(arithmetic(problem.dtype), size, G.shape[-1])
-    allowed = allowed + 2 * unit_roundoff(problem.dtype) * abs(true)
+    allowed = allowed + 2 * implementation.unit_roundoff(problem.dtype) * abs(true)
     return Measurement(*metrics.worst(abs(found - true).ravel(), allowed.ravel()))
 
 
@@ -46,7 +45,7 @@ def dot_product(implementation: Implementation, problem: CovarianceGradientProbl
     measured = transposed(phi)
     if measured is None:
         raise NotRun("no forward mode: gradient-differences compares with J by differences")
-    allowed = budgets.transpose(unit_roundoff(problem.dtype), 0, phi.dimensions) / 2
+    allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), 0, phi.dimensions) / 2
     return Measurement(float(measured), allowed * float(_cancelled(problem, phi.gradient)))
 
 
@@ -54,7 +53,8 @@ def differences(implementation: Implementation, problem: CovarianceGradientProbl
     """||dx - dx'|| / ||dx|| <= 8 (1 + sqrt(pixels) / 8) u^(2/3), dx' by central differences of a quadratic."""
     phi = _phi(implementation, problem)
     measured = best_difference(phi, torch.tensor(1.0, dtype=torch.float64))
-    return Measurement(float(measured), budgets.differences(unit_roundoff(problem.dtype), 1, phi.dimensions))
+    u = implementation.unit_roundoff(problem.dtype)
+    return Measurement(float(measured), budgets.differences(u, 1, phi.dimensions))
 
 
 def wiring(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
@@ -64,7 +64,7 @@ def wiring(implementation: Implementation, problem: CovarianceGradientProblem) -
 
 def interleaving(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
     """The gradient is the same bit by bit after another pass in between, and x and G stay what they were."""
-    function, upstream, device = _function(implementation, problem), _upstream(problem), implementation.devices[0]
+    function, upstream, device = _function(implementation, problem), _upstream(problem), implementation.place
     x = problem.x()
     wanted = gradient(function, x, upstream, device)
     first, kept = record(function, x, device), [G.clone() for G in upstream]
@@ -102,7 +102,7 @@ def _function(implementation: Implementation, problem: CovarianceGradientProblem
 
 def _phi(implementation: Implementation, problem: CovarianceGradientProblem) -> Phi:
     function, x = _function(implementation, problem), problem.x()
-    return Phi(function, x, _upstream(problem), each=4, device=implementation.devices[0])
+    return Phi(function, x, _upstream(problem), each=4, device=implementation.place)
 
 
 def _cancelled(problem: CovarianceGradientProblem, dx: Tensor) -> float:

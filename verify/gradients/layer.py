@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Target
-from ndbench.verify.budgets import BEYOND, unit_roundoff
+from ndbench.verify.budgets import BEYOND
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference
@@ -38,7 +38,7 @@ def closed_form(implementation: Implementation, problem: LayerProblem) -> Measur
     """||dx - dx*|| / ||dx*|| <= (32 + F) u (1 + c) + 2 u sqrt(F), dx* by the adjoints of the parts, c that of D's."""
     y, found = _answer(implementation, problem)
     true, c = truth(problem, y)
-    u = unit_roundoff(problem.dtype)
+    u = implementation.unit_roundoff(problem.dtype)
     if u * c > BEYOND:
         raise NotRun(f"beyond the type: u times the condition of the gradient is {u * c:.1e}")
     measured = np.linalg.norm(found - true.full) / np.linalg.norm(true.full)
@@ -70,7 +70,7 @@ def correction(implementation: Implementation, problem: LayerProblem) -> Measure
 def interleaving(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """The gradient is the same bit by bit after another pass in between; measured is how many entries differ."""
     function = function_of(implementation.function, problem)
-    x, device = problem.x(), implementation.devices[0]
+    x, device = problem.x(), implementation.place
     G = problem.upstream(function(x))
     wanted = gradient(function, x, [G], device)
     first = record(function, x, device)
@@ -127,14 +127,14 @@ def _differences(function: Callable[..., Any], implementation: Implementation, p
     layer, x = function_of(function, problem), problem.x()
     y = layer(x)
     true, c = truth(problem, y)
-    phi = Phi(layer, x, (problem.upstream(y),), each=4, device=implementation.devices[0])
+    phi = Phi(layer, x, (problem.upstream(y),), each=4, device=implementation.place)
     measured = best_difference(phi, torch.tensor(1 + c, dtype=torch.float64))
-    allowed = budgets.differences(unit_roundoff(problem.dtype), 1 + c, phi.dimensions)
+    allowed = budgets.differences(implementation.unit_roundoff(problem.dtype), 1 + c, phi.dimensions)
     return Measurement(float(measured), allowed, _evidence(true, c))
 
 
 def _answer(implementation: Implementation, problem: LayerProblem) -> tuple[Tensor, Array]:
-    recorded = record(function_of(implementation.function, problem), problem.x(), implementation.devices[0])
+    recorded = record(function_of(implementation.function, problem), problem.x(), implementation.place)
     (y,) = recorded.found
     return y.detach().cpu(), recorded.pull_back([problem.upstream(y)]).numpy()
 

@@ -10,7 +10,7 @@ from ndbench.catalog import Implementation
 from ndbench.problems import dtype_name
 from ndbench.targets import Exact, Target
 from ndbench.verify import metrics
-from ndbench.verify.budgets import BEYOND, unit_roundoff
+from ndbench.verify.budgets import BEYOND
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
@@ -41,7 +41,7 @@ def closed_form(implementation: Implementation, problem: RootGradientProblem) ->
     true = judgeable(implementation, problem)
     g = answer(implementation, problem)
     distance = np.minimum(metrics.frobenius(g - true.symmetric), metrics.frobenius(g - true.general))
-    return _worst(distance / metrics.frobenius(true.symmetric), budgets.closed_form, problem, true)
+    return _worst(distance / metrics.frobenius(true.symmetric), budgets.closed_form, implementation, problem, true)
 
 
 def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
@@ -52,7 +52,8 @@ def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
         A, G = (tensor.double().numpy() for tensor in matrices(problem))
         found = np.stack([oracle(a, implementation.target, (g + g.T) / 2) for a, g in zip(A, G, strict=True)])
         g = answer(implementation, problem)
-        return _worst(metrics.relative_error((g + g.mT) / 2, found), budgets.without_eigenvalues, problem, true)
+        error = metrics.relative_error((g + g.mT) / 2, found)
+        return _worst(error, budgets.without_eigenvalues, implementation, problem, true)
 
     rung.__doc__ = f"||sym(g) - g'||_F / ||g'||_F <= 1.5 (32 + n) u (1 + c), g' by {name}."
     return rung
@@ -72,7 +73,8 @@ def differences(implementation: Implementation, problem: RootGradientProblem) ->
     true = judgeable(implementation, problem)
     steepest = _steepest(true)
     measured = best_difference(phi(implementation, problem), torch.from_numpy(steepest))
-    allowed = np.array([budgets.differences(unit_roundoff(problem.dtype), k, problem.n**2) for k in steepest])
+    u = implementation.unit_roundoff(problem.dtype)
+    allowed = np.array([budgets.differences(u, k, problem.n**2) for k in steepest])
     return Measurement(*metrics.worst(measured, allowed), _evidence(true))
 
 
@@ -86,7 +88,7 @@ def dot_product(implementation: Implementation, problem: RootGradientProblem) ->
     measured = transposed(phi(implementation, problem))
     if measured is None:
         raise NotRun("no forward mode: gradient-differences compares with J by differences")
-    u = unit_roundoff(problem.dtype)
+    u = implementation.unit_roundoff(problem.dtype)
     allowed = np.array([budgets.transpose(u, c, problem.n**2) for c in true.condition])
     return Measurement(*metrics.worst(measured, allowed), _evidence(true))
 
@@ -103,10 +105,10 @@ def batch_independence(implementation: Implementation, problem: RootGradientProb
     """The gradient of each matrix alone is the one it has in the batch, within (16 + n / 2) u (1 + c)."""
     true = judgeable(implementation, problem)
     A, G = matrices(problem)
-    device = implementation.devices[0]
+    device = implementation.place
     alone = [gradient(implementation.function, A[i : i + 1], [G[i : i + 1]], device) for i in range(len(A))]
     difference = metrics.frobenius(torch.cat(alone).numpy() - answer(implementation, problem))
-    return _worst(difference / metrics.frobenius(true.symmetric), budgets.same_numbers, problem, true)
+    return _worst(difference / metrics.frobenius(true.symmetric), budgets.same_numbers, implementation, problem, true)
 
 
 def interleaving(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
@@ -116,7 +118,7 @@ def interleaving(implementation: Implementation, problem: RootGradientProblem) -
     """
     judgeable(implementation, problem)
     A, G = matrices(problem)
-    device = implementation.devices[0]
+    device = implementation.place
     wanted = answer(implementation, problem)
     first = record(implementation.function, A, device)
     record(implementation.function, 2 * A.flip(0), device).pull_back([-G])
@@ -128,7 +130,7 @@ def inputs_unchanged(implementation: Implementation, problem: RootGradientProble
     """A and G are what they were after the backward pass: the number of entries that differ is 0."""
     judgeable(implementation, problem)
     A, G = matrices(problem)
-    recorded, upstream = record(implementation.function, A, implementation.devices[0]), G.clone()
+    recorded, upstream = record(implementation.function, A, implementation.place), G.clone()
     recorded.pull_back([upstream])
     differ = (recorded.leaf.detach().cpu() != A).sum() + (upstream != G).sum()
     return Measurement(float(differ), 0.0)
@@ -137,13 +139,13 @@ def inputs_unchanged(implementation: Implementation, problem: RootGradientProble
 def answer(implementation: Implementation, problem: RootGradientProblem) -> Batch:
     """The implementation's gradient, (batch, n, n), in float64 and not made symmetric."""
     A, G = matrices(problem)
-    return gradient(implementation.function, A, [G], implementation.devices[0]).numpy()
+    return gradient(implementation.function, A, [G], implementation.place).numpy()
 
 
 def phi(implementation: Implementation, problem: RootGradientProblem) -> Phi:
     """<G, f(A)> for the rungs without an oracle."""
     A, G = matrices(problem)
-    return Phi(implementation.function, A, (G,), each=2, symmetric=True, device=implementation.devices[0])
+    return Phi(implementation.function, A, (G,), each=2, symmetric=True, device=implementation.place)
 
 
 def judgeable(implementation: Implementation, problem: RootGradientProblem) -> Truths:
@@ -155,7 +157,7 @@ def judgeable(implementation: Implementation, problem: RootGradientProblem) -> T
     if problem.dtype == torch.float64 and problem.n > MULTIPRECISION_ORDER:
         raise NotRun(f"the truth at order {problem.n} is too slow to be had in more than float64")
     true = truths(problem, implementation.target)
-    if unit_roundoff(problem.dtype) * true.condition.max() > BEYOND:
+    if implementation.unit_roundoff(problem.dtype) * true.condition.max() > BEYOND:
         raise NotRun(f"beyond {dtype_name(problem.dtype)}: u times the condition of the gradient exceeds {BEYOND}")
     return true
 
@@ -176,9 +178,13 @@ def _steepest(true: Truths) -> Batch:
 
 
 def _worst(
-    measured: Batch, formula: Callable[[float, int, float], float], problem: RootGradientProblem, true: Truths
+    measured: Batch,
+    formula: Callable[[float, int, float], float],
+    implementation: Implementation,
+    problem: RootGradientProblem,
+    true: Truths,
 ) -> Measurement:
-    u = unit_roundoff(problem.dtype)
+    u = implementation.unit_roundoff(problem.dtype)
     return Measurement(
         *metrics.worst(measured, np.array([formula(u, problem.n, c) for c in true.condition])), _evidence(true)
     )

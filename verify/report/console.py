@@ -3,6 +3,7 @@
 import math
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -58,8 +59,13 @@ class Progress:
             _console().print(f"verify {self.done}/{self.total}, {self.failed} failed", highlight=False)
 
 
-def show(report: Report) -> None:
-    """Print a table for each operation, what was not run and why, every failure, and the count."""
+def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
+    """Print a table for each operation, what was not run and why, every failure, and the count.
+
+    Args:
+        report: what to show.
+        elsewhere: names of the implementations that run on other devices.
+    """
     console = _console()
     for operation in dict.fromkeys(v.operation for v in report.verdicts):
         mine = [v for v in report.verdicts if v.operation == operation]
@@ -69,6 +75,8 @@ def show(report: Report) -> None:
     _show_not_run(console, report)
     for verdict in report.failures:
         _show_failure(console, verdict)
+    if elsewhere:
+        console.print(f"{len(elsewhere)} implementations run on other devices only (ndbench list)", highlight=False)
     console.print(_where(report), highlight=False)
     console.print(summary(report), style="green" if report.passed else "bold red", highlight=False)
 

@@ -1,0 +1,34 @@
+"""How a kernel multiplies: explicitly, never by a global setting."""
+
+import torch
+
+PRECISIONS = ("ieee", "tf32x3", "tf32")
+"""Of products of float32 operands: in float32; by three tf32 products each; by one."""
+
+_ROUNDOFF = {"tf32x3": 2.0**-22, "tf32": 2.0**-11}
+
+
+def product_roundoff(dtype: torch.dtype, precision: str) -> float:
+    """The unit roundoff u of products of this type; their sums are kept in float32.
+
+    tf32 has 11 significant bits. Its threefold product splits each operand into two tf32 numbers, whose sum misses
+    2^-22 of the operand, and leaves out the product of the two small parts, another 2^-22.
+
+    Example:
+        >>> product_roundoff(torch.float32, "tf32") == product_roundoff(torch.float16, "ieee") == 2.0**-11
+        True
+    """
+    own = torch.finfo(dtype).eps / 2
+    return own if precision == "ieee" else max(own, _ROUNDOFF[precision])
+
+
+def require_precision(precision: str, dtype: torch.dtype, name: str) -> None:
+    """Raise unless this way of multiplying exists for the type."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"{name}: precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if precision != "ieee" and dtype != torch.float32:
+        raise ValueError(
+            f"{name}: precision {precision!r} is of float32 products, and {dtype} has its own; use precision='ieee'"
+        )
+    if precision != "ieee" and torch.version.hip is not None:
+        raise ValueError(f"{name}: AMD devices multiply float32 in 'ieee' only; got precision={precision!r}")

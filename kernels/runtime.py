@@ -1,0 +1,31 @@
+"""Where kernels can run, and the errors for where they cannot."""
+
+import os
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def interpreted() -> bool:
+    """Whether Triton interprets kernels on the CPU: TRITON_INTERPRET=1 was set before they were first used."""
+    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+
+
+def require_kernel_input(A: Tensor, name: str) -> None:
+    """Raise unless kernels can read A: of a float type they have, on a device that runs them."""
+    if A.dtype not in FLOATS:
+        raise TypeError(
+            f"{name}: Triton kernels take float32, float16 or bfloat16; got {A.dtype}; convert it, or use "
+            "backend='torch'"
+        )
+    if A.device.type == "cpu" and not interpreted():
+        raise ValueError(
+            f"{name}: Triton kernels run on a GPU; got a tensor on the CPU; move it, use backend='torch', or set "
+            "TRITON_INTERPRET=1 before Python starts to have them interpreted"
+        )
+    if A.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"{name}: Triton kernels run on a GPU; got a tensor on {A.device}")
+    if A.dtype == torch.bfloat16 and interpreted():
+        raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
