@@ -1,8 +1,9 @@
-"""The command line: `ndbench verify`, `ndbench list`."""
+"""The command line: `ndbench verify`, `ndbench bench`, `ndbench list`."""
 
 import argparse
 from collections.abc import Sequence
 
+from ndbench.bench import command as bench
 from ndbench.catalog import CATALOG
 from ndbench.verify import command
 from ndbench.verify.runner import TIERS
@@ -15,10 +16,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     verify = commands.add_parser("verify", help="judge implementations", description=command.DESCRIPTION)
     command.add_arguments(verify)
+    timing = commands.add_parser("bench", help="time implementations side by side", description=bench.DESCRIPTION)
+    bench.add_arguments(timing)
     listing = commands.add_parser("list", help="names of implementations, checks and problems")
     listing.add_argument("--tier", choices=TIERS, default="quick", help="whose problems")
     arguments = parser.parse_args(argv)
-    return command.execute(arguments) if arguments.command == "verify" else _list(arguments.tier)
+    if arguments.command == "list":
+        return _list(arguments.tier)
+    return bench.execute(arguments) if arguments.command == "bench" else command.execute(arguments)
 
 
 def _list(tier: str) -> int:

@@ -93,7 +93,9 @@ def patch_covariance(
     """
     require_backend(backend, "patch_covariance")
     if backend == "triton":
-        raise NotImplementedError("patch_covariance: there is no Triton kernel for this operation yet; use backend='torch'")
+        raise NotImplementedError(
+            "patch_covariance: there is no Triton kernel for this operation yet; use backend='torch'"
+        )
     if algorithm != "auto" and algorithm not in ALGORITHMS:
         raise ValueError(
             f"patch_covariance: algorithm must be auto or one of {', '.join(ALGORITHMS)}; got {algorithm!r}"

@@ -48,9 +48,10 @@ def inverse_sqrt(
     """Inverse square root of symmetric positive definite matrices, or the map of T steps of an iteration.
 
     The iterations stop after exactly `steps` steps, and the map they compute is not the inverse square root: five
-    Newton-Schulz steps on a geometric spectrum of order 32 are 3 % off at condition 10 and 35 % at 100, of order 128 10 %
-    and 47 %. `inverse_sqrt_to_tolerance` iterates until converged. "newton_schulz" and the minimax methods are polynomials of A, and accept matrices that are
-    positive semidefinite to rounding (eigenvalues above -n u ||A||_F); the other methods invert.
+    Newton-Schulz steps on a geometric spectrum of order 32 are 3 % off at condition 10 and 35 % at 100, of order 128
+    10 % and 47 %. `inverse_sqrt_to_tolerance` iterates until converged. "newton_schulz" and the minimax methods are
+    polynomials of A, and accept matrices that are positive semidefinite to rounding (eigenvalues above -n u ||A||_F);
+    the other methods invert.
 
     Args:
         A: symmetric positive definite, shape (..., n, n), float64, float32, float16 or bfloat16. An empty batch, or

@@ -1,0 +1,50 @@
+"""What a device reaches at best, measured in the same run: bytes a second, and flops a second by precision."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ndbench.timing import interleaved
+
+PRODUCTS = {"ieee": 1, "tf32x3": 3, "tf32": 1}
+"""Hardware products that one product takes."""
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Rates in units a second.
+
+    Attributes:
+        bytes: of a large copy, read plus written.
+        flops: of a large matrix product, by how float32 is multiplied.
+    """
+
+    bytes: float
+    flops: dict[str, float]
+
+    def floor(self, flops: float, moved: float, precision: str) -> float:
+        """Seconds below which no implementation can be: the longer of its arithmetic and its traffic."""
+        rate = self.flops["ieee" if precision == "ieee" else "tf32"]
+        return max(flops * PRODUCTS[precision] / rate, moved / self.bytes)
+
+
+def measured(device: str, rounds: int = 10) -> Ceilings:
+    """Measure both rates on a device; on the CPU there is one way to multiply."""
+    on_gpu = device == "cuda"
+    n, size = (8192, 2**28) if on_gpu else (1024, 2**24)
+    source, target = (torch.randn(size, device=device) for _ in range(2))
+    A, B = (torch.randn(n, n, device=device) for _ in range(2))
+    copy = interleaved({"copy": lambda: target.copy_(source)}, device, rounds)["copy"].typical
+    ways = ("ieee", "tf32") if on_gpu else ("ieee",)
+    flops = {precision: 2 * n**3 / _product(A, B, precision, device, rounds) for precision in ways}
+    return Ceilings(bytes=2 * source.nbytes / copy, flops={"tf32": flops["ieee"], **flops})
+
+
+def _product(A: Tensor, B: Tensor, precision: str, device: str, rounds: int) -> float:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        return interleaved({"product": lambda: A @ B}, device, rounds)["product"].typical
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,130 @@
+"""Running comparisons, and what is recorded of them."""
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ndbench.bench.ceilings import Ceilings
+from ndbench.bench.workloads import Contender, Workload, passes
+from ndbench.timing import Samples, captured, interleaved
+from ndbench.verify.environment import environment
+
+
+@dataclass(frozen=True)
+class Row:
+    """One implementation in one direction on one workload.
+
+    Attributes:
+        workload: its name.
+        contender: its name.
+        direction: "forward" or "forward+backward".
+        seconds: every sample.
+        captured: whether they are those of a CUDA graph.
+        floor: seconds below which it cannot be; of the forward pass alone.
+        error: ||y - y*||_F / ||y*||_F of all outputs, y* in float64; NaN for an implementation that failed.
+        failure: what it raised.
+    """
+
+    workload: str
+    contender: str
+    direction: str
+    seconds: tuple[float, ...]
+    captured: bool
+    floor: float
+    error: float
+    failure: str = ""
+
+    @property
+    def typical(self) -> float:
+        """The lower quartile."""
+        return Samples(self.seconds).typical
+
+
+def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) -> Iterator[Row]:
+    """Yield the rows of one workload: eager calls in interleaved rounds, then graphs where a GPU can hold them."""
+    x = workload.input(device)
+    true = workload.truth(x.double())
+    usable: dict[str, Contender] = {}
+    errors: dict[str, float] = {}
+    for name, contender in workload.contenders(device).items():
+        try:
+            with _settings(contender):
+                errors[name] = _error(contender.function(x), contender.truth(x.double()) if contender.truth else true)
+            usable[name] = contender
+        except Exception as refusal:
+            floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
+            yield Row(workload.name, name, "forward", (), False, floor, float("nan"), _first_line(refusal))
+    for direction in ("forward", "forward+backward"):
+        functions = {name: _with_settings(c, dict(passes(c, x))[direction]) for name, c in usable.items()}
+        found = interleaved(functions, device, rounds)
+        for name, contender in usable.items():
+            floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
+            row = Row(workload.name, name, direction, found[name].seconds, False, floor, errors[name])
+            yield row
+            if device == "cuda" and contender.capturable:
+                yield _captured(row, functions[name], rounds)
+
+
+def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
+    """Everything measured, as plain data."""
+    found = {**environment(), "commit": commit()}
+    return {"environment": found, "ceilings": asdict(ceilings), "rows": [_plain(row) for row in rows]}
+
+
+def commit() -> str:
+    """The commit of the checkout; "unknown" outside of one."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _captured(row: Row, function: Callable[[], Any], rounds: int) -> Row:
+    """The same row by a CUDA graph; where capture fails, the row says why."""
+    name = f"{row.contender}, graph"
+    try:
+        seconds, failure = captured(function, rounds).seconds, ""
+    except Exception as refusal:
+        torch.cuda.synchronize()
+        seconds, failure = (), _first_line(refusal)
+    return Row(row.workload, name, row.direction, seconds, True, row.floor, row.error, failure)
+
+
+def _error(found: tuple[Tensor, ...], true: tuple[Tensor, ...]) -> float:
+    distance = sum(float((y.detach().double() - t).square().sum()) for y, t in zip(found, true, strict=True))
+    return float((distance / sum(float(t.square().sum()) for t in true)) ** 0.5)
+
+
+@contextmanager
+def _settings(contender: Contender) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(contender.settings)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _with_settings(contender: Contender, function: Callable[[], Any]) -> Callable[[], Any]:
+    def call() -> Any:
+        with _settings(contender):
+            return function()
+
+    return call
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    found = asdict(row)
+    return {**found, "error": str(row.error) if row.error != row.error else row.error}

@@ -1,0 +1,95 @@
+"""Comparisons: what a row says, and what becomes of contenders that fail."""
+
+import json
+
+import pytest
+import torch
+
+from ndbench.bench.ceilings import Ceilings, measured
+from ndbench.bench.run import commit, compare, record
+from ndbench.bench.workloads import Contender, Workload, passes
+
+RATES = Ceilings(bytes=1e9, flops={"ieee": 1e9, "tf32": 8e9})
+
+
+def squares(x):
+    return (x**2,)
+
+
+def workload(**contenders):
+    return Workload(
+        name="squares",
+        input=lambda device: torch.arange(1.0, 5.0, device=device),
+        contenders=lambda device: contenders,
+        truth=squares,
+        flops=4.0,
+        bytes=32.0,
+    )
+
+
+def test_a_row_for_each_direction():
+    rows = list(compare(workload(torch=Contender(squares)), "cpu", RATES, rounds=4))
+    assert [(r.contender, r.direction, len(r.seconds)) for r in rows] == [
+        ("torch", "forward", 4),
+        ("torch", "forward+backward", 4),
+    ]
+    assert all(r.error == 0 and r.floor == 32e-9 and not r.captured for r in rows)
+
+
+def test_the_error_is_relative_and_in_the_frobenius_norm():
+    (row, _) = compare(workload(off=Contender(lambda x: (1.5 * x**2,))), "cpu", RATES, rounds=2)
+    assert row.error == pytest.approx(0.5)
+
+
+def test_a_contender_may_compute_another_function():
+    (row, _) = compare(workload(cubes=Contender(lambda x: (x**3,), truth=lambda x: (x**3,))), "cpu", RATES, rounds=2)
+    assert row.error == 0
+
+
+def test_a_contender_that_fails_says_so_and_spares_the_others():
+    def broken(x):
+        raise NotImplementedError("no such kernel\nat all")
+
+    rows = list(compare(workload(broken=Contender(broken), torch=Contender(squares)), "cpu", RATES, rounds=2))
+    assert rows[0].failure == "NotImplementedError: no such kernel"
+    assert [r.contender for r in rows[1:]] == ["torch", "torch"]
+    assert json.loads(json.dumps(record(rows, RATES), allow_nan=False))["rows"][0]["error"] == "nan"
+
+
+def test_settings_last_as_long_as_the_call():
+    seen = []
+
+    def noted(x):
+        seen.append(torch.get_float32_matmul_precision())
+        return squares(x)
+
+    before = torch.get_float32_matmul_precision()
+    list(compare(workload(tf32=Contender(noted, "tf32", settings="high")), "cpu", RATES, rounds=2))
+    assert "high" in seen
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_the_backward_pass_is_that_of_a_random_upstream_gradient():
+    x = torch.arange(1.0, 5.0)
+    both = dict(passes(Contender(squares), x))["forward+backward"]
+    first, second = both(), both()
+    assert torch.equal(first, second)
+    assert (first != 0).all()
+    assert x.grad is None
+
+
+@pytest.mark.parametrize(("precision", "seconds"), [("ieee", 8e-3), ("tf32x3", 3e-3), ("tf32", 1e-3)])
+def test_the_floor_is_the_longer_of_arithmetic_and_traffic(precision, seconds):
+    assert RATES.floor(8e6, 1.0, precision) == pytest.approx(seconds)
+    assert RATES.floor(1.0, 1e9, precision) == 1
+
+
+def test_ceilings_of_the_cpu_are_plausible():
+    found = measured("cpu", rounds=2)
+    assert 1e8 < found.bytes < 1e13
+    assert 1e8 < found.flops["ieee"] < 1e14
+    assert found.flops["tf32"] == found.flops["ieee"]
+
+
+def test_the_commit_is_known():
+    assert commit() == "unknown" or len(commit()) == 40
