@@ -1,14 +1,18 @@
 """An independent computation in numpy, for comparison only: it shares no code with the other algorithms."""
 
+from typing import Any, NoReturn
+
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd import Function
 
 from ndbench.covariance.patches import Patches
 
 Array = NDArray[np.float64]
+REFUSAL = 'windows: x must not require a gradient, because numpy computes none; detach x or choose "im2col"'
 
 
 def windows(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
@@ -23,11 +27,37 @@ def windows(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x requires a gradient, which numpy cannot give.
+        NotImplementedError: in forward mode.
     """
     if x.requires_grad:
-        raise ValueError(
-            'windows: x must not require a gradient, because numpy computes none; detach x or choose "im2col"'
-        )
+        raise ValueError(REFUSAL)
+    mean, cov = _Windows.apply(x, patches)  # type: ignore[no-untyped-call]
+    return mean, cov
+
+
+class _Windows(Function):
+    """Refuses forward mode, in which an input carries its tangent unseen."""
+
+    @staticmethod
+    def forward(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
+        return _computed(x, patches)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> NoReturn:
+        raise NotImplementedError(REFUSAL)
+
+    @staticmethod
+    def vmap(_: Any, in_dims: tuple[int, None], x: Tensor, patches: Patches) -> tuple[tuple[Tensor, Tensor], int]:
+        found = [windows(one, patches) for one in x.movedim(in_dims[0], 0)]
+        means, covs = zip(*found, strict=True)
+        return (torch.stack(means), torch.stack(covs)), 0
+
+
+def _computed(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
     rows = patch_rows(x.to("cpu", torch.float64).numpy(), patches)
     blocks = [rows[:, columns] for columns in block_columns(x.shape[1], patches)]
     if patches.pooled:

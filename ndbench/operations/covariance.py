@@ -68,7 +68,8 @@ def patch_covariance(
             for "windows", which has neither: with "lagged" that is several times as fast as "autograd" in a fraction
             of its memory; "im2col" builds its patches a second time, so as not to keep k^2 times the input. Both have
             derivatives of any order, forward and reverse, and pass through the transforms of `torch.func`.
-            `torch.compile` runs the operation as it is, between two graphs, so that with fullgraph=True it raises.
+            `torch.compile` runs the operation as it is, between two graphs, so that with fullgraph=True it raises; a
+            transform that is itself compiled, torch.compile(torch.func.grad(f)), ends in an AssertionError of PyTorch.
         backend: "torch"; "auto" means the same until the operation has a Triton kernel.
 
     Returns:

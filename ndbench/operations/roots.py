@@ -1,7 +1,7 @@
 """The public inverse square roots."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from ndbench.operations.backends import choose_backend, require_backend, require
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
 from ndbench.roots.adjoints.choice import ADJOINTS, recurrence_for, steps_of
-from ndbench.roots.adjoints.refusals import without_forward_mode, without_gradient
+from ndbench.roots.adjoints.refusals import severed, without_forward_mode, without_gradient
 from ndbench.roots.coefficients import schedule
 from ndbench.roots.precision import identity_like, working_type
 
@@ -77,9 +77,9 @@ def inverse_sqrt(
             "lyapunov": "spectral" only, by solving A^(1/2) X + X A^(1/2) = -D G D.
             "autograd": through the operations of the method, as PyTorch differentiates them; for "spectral" this is NaN
             at repeated eigenvalues.
-            "auto": "eigenbasis" for "spectral", and for iterations on a CPU in float32 and float64 from n = 128 on if
-            the steps magnify small eigenvalues by at most 100 (Newton-Schulz up to T = 5): there its errors are at most
-            four times the loop's, and it is two to four times as fast (`python -m benchmarks.gradients`). Otherwise
+            "auto": "eigenbasis" for "spectral", and on a CPU in float32 and float64 for "newton_schulz" of T = 4 or 5
+            from n = 128 on: there forward and backward take 0.3 to 0.9 of the time of "reverse"
+            (`python -m benchmarks.gradients`), with up to five times its error, 2e-6 at n = 576 in float32. Otherwise
             "reverse", or "autograd" for methods without it. Where no gradient is recorded, nothing is kept for one.
 
     Returns:
@@ -120,7 +120,6 @@ def inverse_sqrt(
     return _guarded(A, function, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")
 
 
-@torch.no_grad()
 def inverse_sqrt_to_tolerance(
     A: Tensor,
     *,
@@ -137,7 +136,7 @@ def inverse_sqrt_to_tolerance(
     ill-conditioned matrices end as stagnated, with an answer as good as the type allows; "denman_beavers" judges M,
     which does converge. A matrix that ended is frozen: batch mates do not change its answer.
 
-    D carries no gradient: the number of steps is no smooth function of A, and at A = I none at all are taken.
+    D has no derivative: the number of steps is no smooth function of A, and at A = I none at all are taken.
     Differentiate `inverse_sqrt`, whose method "spectral" has the gradient of the root.
 
     Args:
@@ -155,6 +154,8 @@ def inverse_sqrt_to_tolerance(
 
     Raises:
         TypeError, ValueError: as `inverse_sqrt`; ValueError also for a direct method.
+        NotImplementedError: when a derivative of D is asked for.
+        RuntimeError: under torch.func.vmap, which hides the values that the number of steps depends on.
 
     Example:
         >>> import torch, ndbench
@@ -179,7 +180,22 @@ def inverse_sqrt_to_tolerance(
     if A.numel() == 0:
         none = torch.zeros(A.shape[:-2], dtype=torch.int64, device=A.device)
         return roots.Convergence(A.clone(), status=none, steps=none, residual=none.double())
-    bad = _faulty(A, semidefinite=method in POLYNOMIAL, check=check, name=name)
+    try:
+        ended = _iterate(A, method, tolerance, max_steps, lower, check=check)
+    except RuntimeError as error:
+        if "vmap" not in str(error):
+            raise
+        raise RuntimeError(
+            f"{name}: the number of steps depends on values, which torch.func.vmap hides; pass the batch itself"
+        ) from error
+    return replace(ended, D=severed(ended.D, A, f"{name}: D has no derivative; differentiate ndbench.inverse_sqrt"))
+
+
+@torch.no_grad()
+def _iterate(
+    A: Tensor, method: str, tolerance: float | None, max_steps: int, lower: float, *, check: bool
+) -> roots.Convergence:
+    bad = _faulty(A, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt_to_tolerance")
     safe = torch.where(bad[..., None, None], identity_like(A), A)
     iterates, settling = _iterates(safe, method, lower)
     if tolerance is None:

@@ -117,7 +117,8 @@ class ProductForm:
         dz = torch.zeros_like(dm)
         for m, z, mu in zip(ms, zs, mus, strict=False):
             square = mu[..., None] ** 2
-            reciprocal = 1 / (square * products(m))
+            # not 1 / (mu^2 m_i m_j), whose denominator overflows where m alone is in range
+            reciprocal = products(1 / (mu * m))
             dz = mu[..., None] / 2 * (dz * (1 + sums(1 / (2 * mu**2 * m))) - dm * reciprocal * sums(z) / 2)
             dm = dm * (square - reciprocal) / 4
         return dz

@@ -23,6 +23,30 @@ def without_forward_mode(A: Tensor, refusal: str) -> Tensor:
     return A if in_compiled_reverse_mode() else uncompiled(_ReverseOnly, A, refusal)
 
 
+def severed(D: Tensor, A: Tensor, refusal: str) -> Tensor:
+    """D, computed from A in a way that has no derivative: asking for one raises NotImplementedError with `refusal`."""
+    severed: Tensor = uncompiled(_Severed, A, D, refusal)
+    return severed
+
+
+class _Severed(Function):
+    @staticmethod
+    def forward(A: Tensor, D: Tensor, refusal: str) -> Tensor:
+        return D.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.refusal = inputs[-1]
+
+    @staticmethod
+    def backward(ctx: Any, G: Tensor) -> None:
+        raise NotImplementedError(ctx.refusal)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Tensor | None) -> None:
+        raise NotImplementedError(ctx.refusal)
+
+
 class _Opaque(Function):
     @staticmethod
     def forward(A: Tensor, function: Callable[[Tensor], Tensor], refusal: str) -> Tensor:
