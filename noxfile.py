@@ -36,9 +36,9 @@ def shared_environment(session: nox.Session) -> Path:
     return SHARED / "bin"
 
 
-def run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Run a program of the shared environment."""
-    session.run(str(shared_environment(session) / program), *arguments, external=True)
+def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
+    """Run a program of the shared environment, with environment variables of its own."""
+    session.run(str(shared_environment(session) / program), *arguments, external=True, env=variables)
 
 
 @nox.session
@@ -62,9 +62,13 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Pytest with the doctests of the library, and coverage of its three folders."""
+    """Pytest with doctests; then the kernels' in Triton's interpreter; coverage of both in the three folders."""
+    if session.posargs:
+        run(session, "pytest", *session.posargs)
+        return
     folders = [f"--cov={folder}" for folder in ("ndbench", "kernels", "verify")]
-    run(session, "pytest", *folders, "--cov-report=term", *session.posargs)
+    run(session, "pytest", *folders, "--cov-report=", "--cov-fail-under=0")
+    run(session, "pytest", "tests/kernels", *folders, "--cov-append", "--cov-report=term", TRITON_INTERPRET="1")
 
 
 @nox.session

@@ -2,7 +2,7 @@
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Exact
-from ndbench.verify import covariance_suite, invariants, robustness, stability, values
+from ndbench.verify import covariance_suite, invariants, kernels, robustness, stability, values
 from ndbench.verify.check import Check
 from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
@@ -51,4 +51,5 @@ CHECKS: tuple[Check, ...] = (
     Check("order", "inverse-sqrt", stability.order, ORDER, _of_known_order),
     *covariance_suite.CHECKS,
     *gradients.CHECKS,
+    *kernels.CHECKS,
 )

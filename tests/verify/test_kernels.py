@@ -1,0 +1,107 @@
+"""Checks of kernels, shown to fail on functions that are not the same every time, at every order or address."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ndbench.catalog import CATALOG
+from ndbench.verify import kernels
+from ndbench.verify.kernels import CHECKS, IMAGES, MATRICES, ORDERS, is_kernel
+from ndbench.verify.verdict import NotRun
+
+ROOT = next(i for i in CATALOG if i.name == "newton_schulz.T5")
+COVARIANCE = next(i for i in CATALOG if i.name == "lagged")
+BY_NAME = {(check.operation, check.name.removeprefix(kernels.FAMILY)): check for check in CHECKS}
+
+
+def wrong(right, tamper):
+    """The implementation with tamper(input) in the place of its input."""
+    return replace(right, function=lambda x, *rest, **how: right.function(tamper(x), *rest, **how))
+
+
+def noisy(x):
+    return x * (1 + 1e-3 * torch.rand(()))
+
+
+def near(x):
+    """What offsets of 32 bits read: 2^31 elements on is the beginning again."""
+    offset = (x.stride(0) + 2**31) % 2**32 - 2**31
+    return x.as_strided(x.shape, (max(offset, 0), *x.stride()[1:]))
+
+
+def largest(A):
+    """Right up to order 32, and without the last row and column beyond."""
+    if A.shape[-1] <= 32:
+        return A
+    cut = A.clone()
+    cut[..., -1, :-1] = cut[..., :-1, -1] = 0
+    return cut
+
+
+CASES = [(ROOT, MATRICES[0]), (COVARIANCE, IMAGES[0])]
+every_operation = pytest.mark.parametrize(("right", "problem"), CASES, ids=["root", "covariance"])
+
+
+@pytest.fixture
+def lazy_memory(monkeypatch):
+    """Do not fill 8 GiB with NaN: untouched pages then take no memory."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
+
+
+@every_operation
+@pytest.mark.parametrize("judge", [kernels.repeatability, kernels.offsets])
+def test_right_code_has_the_same_bits(right, problem, judge, lazy_memory):
+    assert judge(right, problem).measured == 0
+
+
+@every_operation
+def test_noise_is_not_repeatable(right, problem):
+    assert kernels.repeatability(wrong(right, noisy), problem).measured > 0
+
+
+@every_operation
+def test_offsets_of_32_bits_are_caught(right, problem, lazy_memory):
+    assert kernels.offsets(wrong(right, near), problem).measured > 0
+
+
+@every_operation
+def test_streams_need_a_gpu(right, problem):
+    with pytest.raises(NotRun, match="streams exist on a GPU only"):
+        kernels.streams(replace(right, devices=("interpreter",)), problem)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@every_operation
+def test_a_buffer_that_streams_share_is_caught(right, problem):
+    shared = {}
+
+    def through_a_buffer(x):
+        buffer = shared.setdefault(x.shape, torch.empty_like(x))
+        return buffer.copy_(x.detach()) + (x - x.detach())
+
+    gpu = replace(wrong(right, through_a_buffer), devices=("cuda",))
+    assert kernels.streams(gpu, problem).measured > 0
+    assert kernels.streams(replace(right, devices=("cuda",)), problem).measured == 0
+
+
+def test_a_wrong_order_is_caught():
+    check = BY_NAME["inverse-sqrt", "orders"]
+    sabotaged = wrong(ROOT, largest)
+    posed = [p for p in ORDERS["quick"] if p.n in (1, 16, 32, 33, 147)]
+    assert [check(sabotaged, p).passed for p in posed] == [True, True, True, False, False]
+    assert all(check(ROOT, p).passed for p in posed)
+
+
+def test_not_a_number_differs_from_itself():
+    x = torch.tensor([1.0, torch.nan])
+    assert kernels.different((x,), (x,)) == 1
+
+
+def test_kernels_are_what_triton_interprets():
+    assert {i.name for i in CATALOG if is_kernel(i)} == {i.name for i in CATALOG if ".triton." in i.name}
+
+
+def test_the_quick_orders_are_all_up_to_70_and_a_few_more():
+    assert {p.n for p in ORDERS["quick"]} == {*range(1, 71), 96, 128, 144, 147}
+    assert max(p.n for p in ORDERS["full"]) == 1152

@@ -1,0 +1,134 @@
+"""Checks that only kernels need: what runs in parallel gives the same bits every time, at any order and address."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, float16, float32
+
+from ndbench.catalog import Implementation
+from ndbench.covariance_problems import CovarianceProblem
+from ndbench.problems import MatrixProblem
+from ndbench.verify import covariance_answers, values
+from ndbench.verify.answers import question
+from ndbench.verify.check import Check, Measurement
+from ndbench.verify.verdict import NotRun
+
+FAMILY = "kernel-"
+RUNS = 20
+STREAMS = 4
+FAR = 2**31
+"""The first offset, in elements, that 32 bits cannot hold."""
+
+Outputs = tuple[Tensor, ...]
+Function = Callable[[Tensor], Outputs]
+
+
+def is_kernel(implementation: Implementation) -> bool:
+    """Whether Triton can interpret it."""
+    return "interpreter" in implementation.devices
+
+
+def repeatability(implementation: Implementation, problem: Any) -> Measurement:
+    """Twenty runs give the same bits, values and gradients: measured is how many entries differ from the first."""
+    function, x = posed(implementation, problem)
+    first = function(x)
+    return Measurement(sum(different(function(x), first) for _ in range(RUNS - 1)), 0.0)
+
+
+def streams(implementation: Implementation, problem: Any) -> Measurement:
+    """On four CUDA streams at once every answer has the bits that it has alone; measured is how many entries differ.
+
+    Raises:
+        NotRun: elsewhere than on a GPU.
+    """
+    if implementation.place != "cuda":
+        raise NotRun("streams exist on a GPU only")
+    function, x = posed(implementation, problem)
+    inputs = [x * 4.0**-k for k in range(STREAMS)]
+    alone = [function(x) for x in inputs]
+    torch.cuda.synchronize()
+    lanes = [torch.cuda.Stream() for _ in inputs]  # type: ignore[no-untyped-call]
+    found: list[Outputs] = []
+    for _ in range(RUNS):
+        together = []
+        for lane, x in zip(lanes, inputs, strict=True):
+            with torch.cuda.stream(lane):
+                together.append(function(x))
+        torch.cuda.synchronize()
+        found += together
+    return Measurement(sum(different(y, alone[i % STREAMS]) for i, y in enumerate(found)), 0.0)
+
+
+def offsets(implementation: Implementation, problem: Any) -> Measurement:
+    """Two items 2^31 elements apart give the bits of neighbours; measured is how many entries differ.
+
+    Raises:
+        NotRun: if there is not enough memory.
+    """
+    function, x = posed(implementation, problem)
+    x = x[:2].contiguous()
+    try:
+        storage = torch.empty(FAR + x[0].numel(), dtype=x.dtype, device=x.device)
+    except RuntimeError as error:
+        raise NotRun("there is no memory for 2^31 elements") from error
+    far = storage.as_strided(x.shape, (FAR, *x.stride()[1:]))
+    far.copy_(x)
+    return Measurement(different(function(far), function(x)), 0.0)
+
+
+def posed(implementation: Implementation, problem: Any) -> tuple[Function, Tensor]:
+    """Values and gradient as a function of the input of a problem, and that input."""
+    if isinstance(problem, CovarianceProblem):
+        arguments = problem.arguments()
+        x = covariance_answers.question(problem)
+        return _with_gradient(lambda x: covariance_answers.call(implementation, x, arguments)), x.to(
+            implementation.place
+        )
+    return _with_gradient(lambda A: (implementation.function(A),)), question(problem).to(implementation.place)
+
+
+def different(found: Outputs, wanted: Outputs) -> float:
+    """How many entries differ; NaN differs from everything."""
+    return float(sum(int((y != z).sum()) for y, z in zip(found, wanted, strict=True)))
+
+
+def _with_gradient(function: Function) -> Function:
+    """The outputs, and the gradient of half the sum of their squares."""
+
+    def both(x: Tensor) -> Outputs:
+        leaf = x.detach().requires_grad_()
+        found = function(leaf)
+        (g,) = torch.autograd.grad(found, leaf, [y.detach() for y in found])
+        return (*(y.detach() for y in found), g)
+
+    return both
+
+
+def _orders(orders: Sequence[int]) -> tuple[MatrixProblem, ...]:
+    return tuple(MatrixProblem("geometric", n, 1e3 if n > 1 else 1.0, batch=1) for n in orders)
+
+
+ORDERS = {
+    "quick": _orders((*range(1, 71), 96, 128, 144, 147)),
+    "full": _orders((*range(1, 200), 255, 256, 257, 288, 576, 1000, 1152)),
+}
+MATRICES = tuple(MatrixProblem("geometric", n, 1e2, dtype=dtype) for n in (12, 33, 144) for dtype in (float32, float16))
+IMAGES = tuple(
+    CovarianceProblem(2, 4, 9, 8, 3, padding=1, block=2, pooled=pooled, dtype=dtype)
+    for pooled in (True, False)
+    for dtype in (float32, float16)
+)
+
+
+def _checks(operation: str, problems: Sequence[Any]) -> tuple[Check, ...]:
+    both = {"quick": problems, "full": problems}
+    judges = {"repeatability": repeatability, "streams": streams, "offsets": offsets}
+    return tuple(Check(FAMILY + name, operation, judge, both, is_kernel) for name, judge in judges.items())
+
+
+CHECKS = (
+    Check(FAMILY + "orders", "inverse-sqrt", values.steps, ORDERS, is_kernel),
+    *_checks("inverse-sqrt", MATRICES),
+    *_checks("covariance", IMAGES),
+)
