@@ -27,7 +27,8 @@ def noisy(x):
 def near(x):
     """What offsets of 32 bits read: 2^31 elements on is the beginning again."""
     offset = (x.stride(0) + 2**31) % 2**32 - 2**31
-    return x.as_strided(x.shape, (max(offset, 0), *x.stride()[1:]))
+    # detached, for autograd would fill the whole storage
+    return x.detach().as_strided(x.shape, (max(offset, 0), *x.stride()[1:])) + 0 * x
 
 
 def largest(A):
