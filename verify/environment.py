@@ -2,7 +2,9 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +24,25 @@ def environment() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "cuda": torch.version.cuda or "none",
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """The commit of the checkout, with a + if files were changed since; "unknown" outside of one."""
+    revision = _git("rev-parse", "HEAD")
+    if not revision:
+        return "unknown"
+    return revision + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
 
 def _version(package: str) -> str:

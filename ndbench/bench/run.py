@@ -1,10 +1,8 @@
 """Running comparisons, and what is recorded of them."""
 
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,18 +71,7 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
 
 def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
     """Everything measured, as plain data."""
-    found = {**environment(), "commit": commit()}
-    return {"environment": found, "ceilings": asdict(ceilings), "rows": [_plain(row) for row in rows]}
-
-
-def commit() -> str:
-    """The commit of the checkout; "unknown" outside of one."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    except OSError:
-        return "unknown"
-    return found.stdout.strip() or "unknown"
+    return {"environment": environment(), "ceilings": asdict(ceilings), "rows": [_plain(row) for row in rows]}
 
 
 def _captured(row: Row, function: Callable[[], Any], rounds: int) -> Row:

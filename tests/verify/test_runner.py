@@ -231,6 +231,22 @@ def test_environment_tells_what_changes_results():
     assert found["cores"] == os.cpu_count()
     assert found["threads"] == torch.get_num_threads()
     assert found["float32_matmul_precision"] == torch.get_float32_matmul_precision()
+    assert found["commit"] == environments.commit()
+
+
+def test_the_commit_is_that_of_the_checkout_and_tells_changes(monkeypatch):
+    answers = {"rev-parse": "abc", "status": ""}
+    monkeypatch.setattr(environments, "_git", lambda command, *_: answers[command])
+    assert environments.commit() == "abc"
+    answers["status"] = " M file"
+    assert environments.commit() == "abc+"
+    answers["rev-parse"] = ""
+    assert environments.commit() == "unknown"
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environments.commit() == "unknown"
 
 
 def test_environment_without_a_device_and_without_a_package(monkeypatch):
