@@ -1,0 +1,54 @@
+"""The table on a terminal, or in a log."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ndbench.verify.resources.columns import cells
+from ndbench.verify.resources.survey import Row
+
+LOG_WIDTH = 200
+LEFT = ("variant", "target", "gates")
+
+
+def console() -> Console:
+    """The terminal, or a wide log."""
+    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
+
+
+def progress(done: int, total: int) -> None:
+    """A line at every tenth of the way."""
+    if done * 10 // total > (done - 1) * 10 // total:
+        console().print(f"resources {done}/{total} compiled", highlight=False)
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, every failure and the count."""
+    out, table = console(), Table(title="what kernels compile to", title_justify="left")
+    for name in cells(rows[0]):
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "gates")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in cells(row).values()), style=None if row.passed else "bold red")
+    out.print(table)
+    for row in rows:
+        for failure in row.failures:
+            what = f"{escape(row.variant.name)} on {row.target.name}"
+            out.print(f"[bold red]failed[/] {failure.rule} of {what}: {escape(failure.message)}", highlight=False)
+            out.print(f"       again: {again(row)}", highlight=False, soft_wrap=True)
+    out.print(summary(rows), style="green" if all(row.passed for row in rows) else "bold red", highlight=False)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """One line that counts."""
+    failed = sum(not row.passed for row in rows)
+    compiled = [row for row in rows if row.seconds]
+    spent = f"{len(compiled)} compiled in {sum(row.seconds for row in compiled):.0f} s of processor time"
+    return f"{len(rows)} compiled kernels, {failed} failed; {spent}, {len(rows) - len(compiled)} known from before"
+
+
+def again(row: Row) -> str:
+    """The command that judges this row alone."""
+    return f"python -m ndbench.verify.resources --variant {row.variant.name} --target {row.target.name}"

@@ -1,0 +1,126 @@
+"""Processes that compile.
+
+A compiler may end the process it runs in (LLVM aborts on what it cannot select), so each job runs in a process that may
+be lost: what it last wrote becomes the job's error, and the next job gets a new process. They never interpret.
+"""
+
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from ndbench.verify.resources.compilation import Job, figures
+from ndbench.verify.resources.figures import Figures
+
+LONGEST_MESSAGE = 800
+"""Characters of an error; of longer ones, the end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: figures, or the error that there are none."""
+
+    figures: Figures | None
+    error: str = ""
+    seconds: float = 0.0
+
+
+def run(jobs: Sequence[Job], processes: int, done: Callable[[], None]) -> list[Outcome]:
+    """The outcomes of the jobs in their order; `done` is called as each ends."""
+    workers = threading.local()
+    started: list[Worker] = []
+
+    def outcome(job: Job) -> Outcome:
+        if not hasattr(workers, "own"):
+            workers.own = Worker()
+            started.append(workers.own)
+        result: Outcome = workers.own.run(job)
+        return result
+
+    with _never_interpreting(), ThreadPoolExecutor(processes) as threads:
+        futures = [threads.submit(outcome, job) for job in jobs]
+        for _ in as_completed(futures):
+            done()
+    for worker in started:
+        worker.stop()
+    return [future.result() for future in futures]
+
+
+class Worker:
+    """One process, started when first needed and again after it was lost."""
+
+    def __init__(self) -> None:
+        self.process: multiprocessing.process.BaseProcess | None = None
+        self.log = tempfile.NamedTemporaryFile(suffix=".log", delete=False)  # noqa: SIM115  # outlives this function
+
+    def run(self, job: Job) -> Outcome:
+        """Have the process compile; if it is lost, say how it ended."""
+        if self.process is None:
+            self._start()
+        start = time.perf_counter()
+        try:
+            self.connection.send(job)
+            result: Outcome = self.connection.recv()
+        except (EOFError, BrokenPipeError):
+            return Outcome(None, self._last_words(), time.perf_counter() - start)
+        return result
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, self.log.name), daemon=True)
+        self.process.start()
+        other.close()
+
+    def _last_words(self) -> str:
+        """How the process ended and what it wrote."""
+        process, self.process = self.process, None
+        if process is None:
+            raise RuntimeError("Worker: there is no process")
+        process.join()
+        written = Path(self.log.name).read_text(errors="replace")[-LONGEST_MESSAGE:]
+        return f"the compiler ended its process with exit code {process.exitcode}: {written.strip()}"
+
+    def stop(self) -> None:
+        """End the process and remove its log."""
+        if self.process is not None:
+            self.connection.close()
+            self.process.join()
+        self.log.close()
+        os.unlink(self.log.name)
+
+
+def _serve(connection: Connection, log: str) -> None:
+    """Compile what arrives until the other side closes; everything printed goes to the log."""
+    with open(log, "w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        start = time.perf_counter()
+        try:
+            found, error = figures(job), ""
+        except Exception as raised:  # whatever a compiler raises is the result
+            found, error = None, f"{type(raised).__name__}: {raised}"[-LONGEST_MESSAGE:]
+        connection.send(Outcome(found, error, time.perf_counter() - start))
+
+
+@contextmanager
+def _never_interpreting() -> Iterator[None]:
+    """Processes started inside compile: Triton decides by the environment as it loads."""
+    before = os.environ.pop("TRITON_INTERPRET", None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["TRITON_INTERPRET"] = before
