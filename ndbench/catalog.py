@@ -40,6 +40,7 @@ class Implementation:
         scale_free: for inverse square roots, f(4^j A) = 2^-j f(A) bit by bit.
         iterates: for iterations, the function that yields (X_k, P_k) from A; it makes convergence order and
             stability checkable.
+        widened: for inverse square roots, float16 and bfloat16 are computed in float32 and rounded once.
         unchecked: the same function without validation of its input: NaN in exactly the bad matrices, nothing raised.
         order: of convergence, where there are iterates.
         exempt: names of checks it is not held to.
@@ -55,6 +56,7 @@ class Implementation:
     precision: str = "ieee"
     growth: float = 1 / 8
     scale_free: bool = False
+    widened: bool = False
     iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
     unchecked: Callable[..., Any] | None = None
     order: int = 0
@@ -127,6 +129,8 @@ def _stopped(
         function=function,
         unchecked=partial(function, check=False),
         target=Steps(method, steps, scaled_steps=scaled_steps),
+        # eigh and inverses are not there in 16-bit types
+        widened=method.startswith("denman_beavers") or variant == ".eigenbasis",
         **promises,
     )
 
@@ -134,7 +138,9 @@ def _stopped(
 def _exact(method: str, adjoint: str = "auto", **promises: Any) -> Implementation:
     name = method if adjoint == "auto" else f"{method}.{adjoint}"
     function = partial(inverse_sqrt, method=method, adjoint=adjoint)
-    return Implementation(name, "inverse-sqrt", function, unchecked=partial(function, check=False), **promises)
+    return Implementation(
+        name, "inverse-sqrt", function, unchecked=partial(function, check=False), widened=True, **promises
+    )
 
 
 def _iteration(
@@ -155,6 +161,7 @@ def _iteration(
         iterates=iterates,
         order=order,
         scale_free=scale_free,
+        widened=method.startswith("denman_beavers"),
     )
 
 

@@ -1,34 +1,55 @@
-"""What each rung allows: formulas in u and the condition of the gradient, with reasons.
+"""What each rung allows: formulas in u and in how sensitive the gradient is, with reasons.
 
-u is the unit roundoff of the products. c is the condition of the gradient itself (`truths.condition`): by how much the
-true gradient moves, relative to its size, when A is rounded. For the exact root c is 0.3 to 1.4 kappa; for T steps it
-stays bounded however large kappa grows, so formulas in kappa alone would let wrong gradients pass there.
+u is the unit roundoff of the products. Two figures say how far the true gradient moves, relative to its size
+(`truths`): c, its condition, when A moves by one unit; r, its rounding, when every operation of the map on the
+eigenvalues is off by a unit. For the exact root c is 0.3 to 1.4 kappa and r about 2. For T steps c stays bounded
+however large kappa grows, so formulas in kappa would let wrong gradients pass there; and r sees what cancels inside the
+steps, which c does not: five quintic minimax steps have c = 3 and r = 25 on a matrix with eigenvalues 1 and 4.
 """
 
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ndbench.verify.budgets import unit_roundoff
 
-def closed_form(u: float, n: int, condition: float) -> float:
-    """||g - g*||_F / ||g*||_F: (32 + n) u (1 + c).
+HALF_TYPES = (torch.float16, torch.bfloat16)
+VACUOUS = 0.2
+"""A relative budget above this judges nothing: a gradient with one step too few can be off by as little."""
 
-    Rounding A once moves the true gradient by u c. Right implementations reach 0.1 to 7 times that at small orders; an
-    eigendecomposition grows with n, and iterations that stop at a tolerance reach 18, because their last step has
-    settled the value before the derivative.
+
+def closed_form(u: float, n: int, c: float, r: float) -> float:
+    """||g - g*||_F / ||g*||_F: u ((32 + n) c + 16 max(1, r)).
+
+    The first term is a backward error of (32 + n) u: right loops show 1 to 4 u, eigendecompositions 17 u and more as n
+    grows. The second is the forward error of the steps: r counts one rounding for every operation on an eigenvalue, a
+    product of matrices has several in each entry, and the backward pass two products for each of the forward pass.
     """
-    return (32 + n) * u * (1 + condition)
+    return u * ((32 + n) * c + 16 * max(1, r))
 
 
-def without_eigenvalues(u: float, n: int, condition: float) -> float:
-    """The same distance from an oracle in float64: half as much again, for that is off by as much itself."""
-    return 1.5 * closed_form(u, n, condition)
+def half_products(u: float, c: float, r: float) -> float:
+    """The same for products in a 16-bit type with sums in float32: 6 u (c + max(1, r)).
+
+    Each entry of a product is rounded once, whatever the order, and three products (one forward, two backward) share
+    the rounding that r counts once; twice that, for A, the norm and the answer are rounded as well.
+    """
+    return 6 * u * (c + max(1, r))
 
 
-def same_numbers(u: float, n: int, condition: float) -> float:
-    """Two gradients at the same numbers: half of what each may be off, for only the order of sums can differ."""
-    return closed_form(u, n, condition) / 2
+def root(u: float, n: int, c: float, r: float, *, dtype: torch.dtype, widened: bool) -> float:
+    """The formula of the arithmetic: of the type itself, or of float32 and one rounding more for what is widened."""
+    if dtype not in HALF_TYPES:
+        return closed_form(u, n, c, r)
+    return closed_form(unit_roundoff(torch.float32), n, c, r) + u if widened else half_products(u, c, r)
+
+
+WITHOUT_EIGENVALUES = 1.5
+"""Of the budget of the closed form, for an oracle in float64 that is off by as much itself."""
+SAME_NUMBERS = 0.5
+"""Of the same for two gradients at the same numbers: only the order of sums can differ."""
 
 
 def differences(u: float, kappa: float, dimensions: int) -> float:
@@ -40,12 +61,12 @@ def differences(u: float, kappa: float, dimensions: int) -> float:
     return float(8 * (1 + math.sqrt(dimensions) / 8) * (u * kappa) ** (2 / 3))
 
 
-def transpose(u: float, condition: float, dimensions: int) -> float:
-    """<G, J E> and <J^T G, E>, relative to ||J^T G|| ||E|| / sqrt(dimensions): 8 u (1 + c) (1 + sqrt(dimensions)).
+def transpose(u: float, dimensions: int, c: float, r: float) -> float:
+    """<G, J E> and <J^T G, E>, relative to ||J^T G|| ||E|| / sqrt(m): 4 u (c + max(1, r)) (1 + sqrt(m)), m dimensions.
 
     Each may be off by what its gradient may; the inner products add roundings of ||J^T G|| ||E||.
     """
-    return 8 * u * (1 + condition) * (1 + math.sqrt(dimensions))
+    return 4 * u * (c + max(1, r)) * (1 + math.sqrt(dimensions))
 
 
 TAYLOR = 0.1
@@ -61,10 +82,13 @@ def fold(u: float, size: NDArray[np.float64], order: int) -> NDArray[np.float64]
     return 2 * u * (4 + math.sqrt(order)) * size
 
 
-def layer(u: float, condition: float, order: int) -> float:
-    """||dx - dx*|| / ||dx*|| from end to end: (32 + F) u (1 + c) + 2 u sqrt(F).
+def layer(u: float, order: int, c: float, r: float, *, dtype: torch.dtype) -> float:
+    """||dx - dx*|| / ||dx*|| from end to end: the closed form of D's adjoint + 2 u sqrt(F), in 16-bit types + 4 u.
 
-    c is that of the adjoint of D, through which the covariance's own rounding passes; the products of the folding and
-    of the convolution add F terms.
+    c and r are those of the adjoint of D, through which the covariance's own rounding passes; the products of the
+    folding and of the convolution add F terms. Statistics of 16-bit types are float32: what rounds to the type is
+    the folded weight, its gradient, the convolution's gradient, and the sum of the two parts of dx.
     """
-    return closed_form(u, order, condition) + 2 * u * math.sqrt(order)
+    working = unit_roundoff(torch.float32) if dtype in HALF_TYPES else u
+    rounded = 4 * u if dtype in HALF_TYPES else 0.0
+    return closed_form(working, order, c, r) + 2 * working * math.sqrt(order) + rounded

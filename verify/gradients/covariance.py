@@ -45,7 +45,8 @@ def dot_product(implementation: Implementation, problem: CovarianceGradientProbl
     measured = transposed(phi)
     if measured is None:
         raise NotRun("no forward mode: gradient-differences compares with J by differences")
-    allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), 0, phi.dimensions) / 2
+    # the covariance is quadratic: c = 1, and one rounding
+    allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), phi.dimensions, 1, 1) / 2
     return Measurement(float(measured), allowed * float(_cancelled(problem, phi.gradient)))
 
 

@@ -5,6 +5,7 @@ An implementation is called with x, weight, bias and the keywords of `LayerProbl
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,17 +16,16 @@ from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Target
-from ndbench.verify.budgets import BEYOND
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference
 from ndbench.verify.gradients.differentiation import Function, gradient, record
 from ndbench.verify.gradients.layer_problems import LayerProblem
 from ndbench.verify.gradients.phi import Phi
-from ndbench.verify.gradients.truths import condition
+from ndbench.verify.gradients.truths import condition, rounding
 from ndbench.verify.gradients.wiring import wiring as wiring_of
 from ndbench.verify.oracles.derivatives import Eigenpairs, differentiate
-from ndbench.verify.oracles.derivatives_layer import Layer, LayerGradient, layer_gradient
+from ndbench.verify.oracles.derivatives_layer import Layer, LayerGradient, layer_gradient, layer_output
 from ndbench.verify.verdict import Evidence, NotRun
 
 Array = NDArray[Any]
@@ -35,14 +35,11 @@ RESOLVED = 10.0
 
 
 def closed_form(implementation: Implementation, problem: LayerProblem) -> Measurement:
-    """||dx - dx*|| / ||dx*|| <= (32 + F) u (1 + c) + 2 u sqrt(F), dx* by the adjoints of the parts, c that of D's."""
-    y, found = _answer(implementation, problem)
-    true, c = truth(problem, y)
-    u = implementation.unit_roundoff(problem.dtype)
-    if u * c > BEYOND:
-        raise NotRun(f"beyond the type: u times the condition of the gradient is {u * c:.1e}")
-    measured = np.linalg.norm(found - true.full) / np.linalg.norm(true.full)
-    return Measurement(float(measured), budgets.layer(u, c, true.order), _evidence(true, c))
+    """||dx - dx*|| / ||dx*|| within `budgets.layer`, dx* by the adjoints of the parts."""
+    budget, true = allowed(implementation, problem), truth(problem)
+    found = _answer(implementation.function, implementation, problem)
+    measured = np.linalg.norm(found - true.gradient.full) / np.linalg.norm(true.gradient.full)
+    return Measurement(float(measured), budget, _evidence(true))
 
 
 def differences(implementation: Implementation, problem: LayerProblem) -> Measurement:
@@ -71,7 +68,7 @@ def interleaving(implementation: Implementation, problem: LayerProblem) -> Measu
     """The gradient is the same bit by bit after another pass in between; measured is how many entries differ."""
     function = function_of(implementation.function, problem)
     x, device = problem.x(), implementation.place
-    G = problem.upstream(function(x))
+    G = truth(problem).upstream
     wanted = gradient(function, x, [G], device)
     first = record(function, x, device)
     record(function, 2 * x.flip(-1), device).pull_back([-G])
@@ -83,20 +80,45 @@ def wiring(implementation: Implementation, problem: LayerProblem) -> Measurement
     return wiring_of(function_of(implementation.function, problem), problem.x())
 
 
-def truth(problem: LayerProblem, y: Tensor) -> tuple[LayerGradient, float]:
-    """The true gradient in its two parts, and the condition of the adjoint of D."""
-    return _of_oracle(problem, y.detach()) if problem.aligned else _of_shape(problem, tuple(y.shape))
+@dataclass(frozen=True, eq=False)
+class LayerTruth:
+    """The true gradient of a problem, and how sensitive the adjoint of D is, at its worst block.
+
+    Attributes:
+        gradient: in its two parts.
+        condition: c.
+        rounding: r.
+        upstream: G.
+    """
+
+    gradient: LayerGradient
+    condition: float
+    rounding: float
+    upstream: Tensor
 
 
 @lru_cache(maxsize=64)
-def _of_shape(problem: LayerProblem, shape: tuple[int, ...]) -> tuple[LayerGradient, float]:
-    return _of_oracle(problem, problem.upstream(torch.empty(shape)))
+def truth(problem: LayerProblem) -> LayerTruth:
+    """The truth for the rounded tensors of a problem; G = y is the oracle's y, rounded."""
+    layer, x = oracle(problem), problem.x().double().numpy()
+    G = problem.upstream(torch.from_numpy(layer_output(layer, x)))
+    true = layer_gradient(layer, x, G.double().numpy())
+    pairs = [(c, (g + g.T) / 2) for c, g in zip(true.covariances, true.upstream, strict=True)]
+    c, r = (max(figure(*pair, problem.target) for pair in pairs) for figure in (condition, rounding))
+    return LayerTruth(true, c, r, G)
 
 
-def _of_oracle(problem: LayerProblem, G: Tensor) -> tuple[LayerGradient, float]:
-    true = layer_gradient(oracle(problem), problem.x().double().numpy(), G.double().numpy())
-    found = [condition(c, (g + g.T) / 2, problem.target) for c, g in zip(true.covariances, true.upstream, strict=True)]
-    return true, max(found)
+def allowed(implementation: Implementation, problem: LayerProblem) -> float:
+    """The budget of the closed form.
+
+    Raises:
+        NotRun: if it would let anything pass.
+    """
+    true, u = truth(problem), implementation.unit_roundoff(problem.dtype)
+    found = budgets.layer(u, true.gradient.order, true.condition, true.rounding, dtype=problem.dtype)
+    if found > budgets.VACUOUS:
+        raise NotRun(f"beyond the type: rounding may move the gradient by {found:.1e}")
+    return found
 
 
 def oracle(problem: LayerProblem) -> Layer:
@@ -124,19 +146,17 @@ def function_of(function: Callable[..., Any], problem: LayerProblem) -> Function
 
 
 def _differences(function: Callable[..., Any], implementation: Implementation, problem: LayerProblem) -> Measurement:
-    layer, x = function_of(function, problem), problem.x()
-    y = layer(x)
-    true, c = truth(problem, y)
-    phi = Phi(layer, x, (problem.upstream(y),), each=4, device=implementation.place)
-    measured = best_difference(phi, torch.tensor(1 + c, dtype=torch.float64))
-    allowed = budgets.differences(implementation.unit_roundoff(problem.dtype), 1 + c, phi.dimensions)
-    return Measurement(float(measured), allowed, _evidence(true, c))
+    true = truth(problem)
+    steepest = 1 + true.condition
+    phi = Phi(function_of(function, problem), problem.x(), (true.upstream,), each=4, device=implementation.place)
+    measured = best_difference(phi, torch.tensor(steepest, dtype=torch.float64))
+    budget = budgets.differences(implementation.unit_roundoff(problem.dtype), steepest, phi.dimensions)
+    return Measurement(float(measured), budget, _evidence(true))
 
 
-def _answer(implementation: Implementation, problem: LayerProblem) -> tuple[Tensor, Array]:
-    recorded = record(function_of(implementation.function, problem), problem.x(), implementation.place)
-    (y,) = recorded.found
-    return y.detach().cpu(), recorded.pull_back([problem.upstream(y)]).numpy()
+def _answer(function: Callable[..., Any], implementation: Implementation, problem: LayerProblem) -> Array:
+    G = truth(problem).upstream
+    return gradient(function_of(function, problem), problem.x(), [G], implementation.place).numpy()
 
 
 def _root(cov: Array, target: Target) -> Array:
@@ -145,5 +165,5 @@ def _root(cov: Array, target: Target) -> Array:
     return np.asarray((pairs.V * z) @ pairs.V.T)
 
 
-def _evidence(true: LayerGradient, c: float) -> Evidence:
-    return {"share": true.share, "condition": c}
+def _evidence(true: LayerTruth) -> Evidence:
+    return {"share": true.gradient.share, "condition": true.condition, "rounding": true.rounding}

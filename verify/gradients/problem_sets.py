@@ -32,8 +32,8 @@ def _conditions(seed: int) -> Roots:
 
 def _repeated(seed: int) -> Roots:
     """A = I, and eigenvalues that are exactly equal."""
-    matrices = [MatrixProblem("identity", 1), MatrixProblem("identity", 8)]
-    matrices += [MatrixProblem("repeated", 8, 4.0**k) for k in (1, 4, 9)]
+    matrices = [MatrixProblem("identity", n) for n in (1, 2, 3, 4, 8, 12)]
+    matrices += [MatrixProblem("repeated", n, 4.0**k) for n, k in ((4, 1), (8, 1), (8, 4), (8, 9))]
     return [
         RootGradientProblem(replace(m, dtype=dtype), symmetric=symmetric, seed=seed)
         for m in matrices
@@ -44,7 +44,7 @@ def _repeated(seed: int) -> Roots:
 def _coarse(seed: int) -> Roots:
     """float32 up to the orders of network deconvolution, half types at the conditions that they can carry."""
     single = [("geometric", 12, 1e2), ("one_large", 27, 1e3), ("log_uniform", 33, 1e4), ("geometric", 64, 1e5)]
-    half = [("identity", 12, 1.0), ("arithmetic", 12, 4.0), ("geometric", 8, 10.0)]
+    half = [("identity", 2, 1.0), ("identity", 12, 1.0), ("arithmetic", 32, 2.0), ("geometric", 8, 10.0)]
     return [
         *(_planted(*shape, float32, symmetric=i % 2 == 0, seed=seed) for i, shape in enumerate(single)),
         *(_planted(*shape, dtype, symmetric=True, seed=seed) for dtype in (float16, bfloat16) for shape in half),

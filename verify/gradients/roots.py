@@ -10,7 +10,6 @@ from ndbench.catalog import Implementation
 from ndbench.problems import dtype_name
 from ndbench.targets import Exact, Target
 from ndbench.verify import metrics
-from ndbench.verify.budgets import BEYOND
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
@@ -33,7 +32,7 @@ Rung = Callable[[Implementation, RootGradientProblem], Measurement]
 
 
 def closed_form(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """||g - g*||_F / ||g*||_F <= (32 + n) u (1 + c), g* in the eigenbasis.
+    """||g - g*||_F / ||g*||_F <= u ((32 + n) c + 16 max(1, r)), g* in the eigenbasis; see `budgets.root` for halves.
 
     On symmetric matrices only the symmetric part of a gradient is determined. The rest may be zero, or that of the same
     formula for non-symmetric matrices, but nothing else: a transposed gradient is neither.
@@ -41,11 +40,12 @@ def closed_form(implementation: Implementation, problem: RootGradientProblem) ->
     true = judgeable(implementation, problem)
     g = answer(implementation, problem)
     distance = np.minimum(metrics.frobenius(g - true.symmetric), metrics.frobenius(g - true.general))
-    return _worst(distance / metrics.frobenius(true.symmetric), budgets.closed_form, implementation, problem, true)
+    measured = distance / metrics.frobenius(true.symmetric)
+    return Measurement(*metrics.worst(measured, allowed(implementation, problem, true)), _evidence(true))
 
 
 def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
-    """||sym(g) - g'||_F / ||g'||_F <= 1.5 (32 + n) u (1 + c), g' from an oracle that computes no eigenvalues."""
+    """The same with 1.5 times the budget, g' from an oracle that computes no eigenvalues."""
 
     def rung(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
         true = judgeable(implementation, problem)
@@ -53,9 +53,10 @@ def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
         found = np.stack([oracle(a, implementation.target, (g + g.T) / 2) for a, g in zip(A, G, strict=True)])
         g = answer(implementation, problem)
         error = metrics.relative_error((g + g.mT) / 2, found)
-        return _worst(error, budgets.without_eigenvalues, implementation, problem, true)
+        budget = budgets.WITHOUT_EIGENVALUES * allowed(implementation, problem, true)
+        return Measurement(*metrics.worst(error, budget), _evidence(true))
 
-    rung.__doc__ = f"||sym(g) - g'||_F / ||g'||_F <= 1.5 (32 + n) u (1 + c), g' by {name}."
+    rung.__doc__ = f"||sym(g) - g'||_F / ||g'||_F <= 1.5 u ((32 + n) c + 16 max(1, r)), g' by {name}."
     return rung
 
 
@@ -69,17 +70,17 @@ complex_step = without_eigenvalues(
 
 
 def differences(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """||g - g'|| / ||g|| <= 8 (1 + n / 8) (u kappa)^(2/3), g' by central differences of the implementation."""
+    """||g - g'|| / ||g|| <= 8 (1 + n / 8) (u max(kappa, c))^(2/3), g' by central differences of the implementation."""
     true = judgeable(implementation, problem)
     steepest = _steepest(true)
     measured = best_difference(phi(implementation, problem), torch.from_numpy(steepest))
     u = implementation.unit_roundoff(problem.dtype)
-    allowed = np.array([budgets.differences(u, k, problem.n**2) for k in steepest])
-    return Measurement(*metrics.worst(measured, allowed), _evidence(true))
+    budget = np.array([budgets.differences(u, k, problem.n**2) for k in steepest])
+    return Measurement(*metrics.worst(measured, budget), _evidence(true))
 
 
 def dot_product(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """<G, J E> = <J^T G, E> within 8 u (1 + c) (1 + n), J E by forward mode.
+    """<G, J E> = <J^T G, E> within 4 u (c + max(1, r)) (1 + n), J E by forward mode.
 
     Raises:
         NotRun: if the implementation has no forward mode; J by differences is the rung of differences.
@@ -89,26 +90,27 @@ def dot_product(implementation: Implementation, problem: RootGradientProblem) ->
     if measured is None:
         raise NotRun("no forward mode: gradient-differences compares with J by differences")
     u = implementation.unit_roundoff(problem.dtype)
-    allowed = np.array([budgets.transpose(u, c, problem.n**2) for c in true.condition])
-    return Measurement(*metrics.worst(measured, allowed), _evidence(true))
+    budget = [budgets.transpose(u, problem.n**2, *figures) for figures in _sensitivity(true)]
+    return Measurement(*metrics.worst(measured, np.array(budget)), _evidence(true))
 
 
 def taylor(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
     """|p - 2| <= 0.1, p the slope of the first-order Taylor remainder."""
     true = judgeable(implementation, problem)
     slopes = remainder_slope(phi(implementation, problem), torch.from_numpy(1 + true.condition))
-    allowed = np.full(len(slopes), budgets.TAYLOR)
-    return Measurement(*metrics.worst(abs(slopes - 2), allowed), {**_evidence(true), "slope": float(slopes.min())})
+    budget = np.full(len(slopes), budgets.TAYLOR)
+    return Measurement(*metrics.worst(abs(slopes - 2), budget), {**_evidence(true), "slope": float(slopes.min())})
 
 
 def batch_independence(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """The gradient of each matrix alone is the one it has in the batch, within (16 + n / 2) u (1 + c)."""
+    """The gradient of each matrix alone is the one it has in the batch, within half the budget of the closed form."""
     true = judgeable(implementation, problem)
     A, G = matrices(problem)
     device = implementation.place
     alone = [gradient(implementation.function, A[i : i + 1], [G[i : i + 1]], device) for i in range(len(A))]
     difference = metrics.frobenius(torch.cat(alone).numpy() - answer(implementation, problem))
-    return _worst(difference / metrics.frobenius(true.symmetric), budgets.same_numbers, implementation, problem, true)
+    budget = budgets.SAME_NUMBERS * allowed(implementation, problem, true)
+    return Measurement(*metrics.worst(difference / metrics.frobenius(true.symmetric), budget), _evidence(true))
 
 
 def interleaving(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
@@ -157,9 +159,17 @@ def judgeable(implementation: Implementation, problem: RootGradientProblem) -> T
     if problem.dtype == torch.float64 and problem.n > MULTIPRECISION_ORDER:
         raise NotRun(f"the truth at order {problem.n} is too slow to be had in more than float64")
     true = truths(problem, implementation.target)
-    if implementation.unit_roundoff(problem.dtype) * true.condition.max() > BEYOND:
-        raise NotRun(f"beyond {dtype_name(problem.dtype)}: u times the condition of the gradient exceeds {BEYOND}")
+    if allowed(implementation, problem, true).max() > budgets.VACUOUS:
+        dtype = dtype_name(problem.dtype)
+        raise NotRun(f"beyond {dtype}: rounding may move the gradient by more than {budgets.VACUOUS} of itself")
     return true
+
+
+def allowed(implementation: Implementation, problem: RootGradientProblem, true: Truths) -> Batch:
+    """The budget of the closed form for each matrix of a problem."""
+    u, dtype, widened = implementation.unit_roundoff(problem.dtype), problem.dtype, implementation.widened
+    found = [budgets.root(u, problem.n, *figures, dtype=dtype, widened=widened) for figures in _sensitivity(true)]
+    return np.array(found)
 
 
 def wiring(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
@@ -177,18 +187,11 @@ def _steepest(true: Truths) -> Batch:
     return np.maximum(true.kappa, true.condition)
 
 
-def _worst(
-    measured: Batch,
-    formula: Callable[[float, int, float], float],
-    implementation: Implementation,
-    problem: RootGradientProblem,
-    true: Truths,
-) -> Measurement:
-    u = implementation.unit_roundoff(problem.dtype)
-    return Measurement(
-        *metrics.worst(measured, np.array([formula(u, problem.n, c) for c in true.condition])), _evidence(true)
-    )
+def _sensitivity(true: Truths) -> list[tuple[float, float]]:
+    """For each matrix c and r."""
+    return list(zip(true.condition.tolist(), true.rounding.tolist(), strict=True))
 
 
 def _evidence(true: Truths) -> Evidence:
-    return {"kappa": float(true.kappa.max()), "condition": float(true.condition.max()), "truth": true.source}
+    largest = {name: float(getattr(true, name).max()) for name in ("kappa", "condition", "rounding")}
+    return {**largest, "truth": true.source}

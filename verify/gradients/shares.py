@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ndbench.covariance_problems import CovarianceProblem
-from ndbench.operations import deconvolve, inverse_sqrt, patch_covariance
 from ndbench.verify.gradients.layer import oracle
 from ndbench.verify.gradients.layer_problems import LayerProblem
-from ndbench.verify.oracles.derivatives_layer import layer_gradient
+from ndbench.verify.oracles.derivatives_layer import layer_gradient, layer_output
 
 DATA = ("photograph:astronaut", "relu:coffee")
 USUAL = LayerProblem(
@@ -51,9 +49,9 @@ def shares(seeds: int) -> Iterator[Share]:
 
 def share(problem: LayerProblem) -> float:
     """||correction|| / ||full gradient|| of one problem."""
-    layer, x = oracle(problem), problem.x().double()
-    G = problem.upstream(_output(problem, x))
-    return layer_gradient(layer, x.numpy(), G.double().numpy()).share
+    layer, x = oracle(problem), problem.x().double().numpy()
+    G = problem.upstream(torch.from_numpy(layer_output(layer, x)))
+    return layer_gradient(layer, x, G.double().numpy()).share
 
 
 def _varied(usual: LayerProblem) -> Iterator[tuple[str, str, LayerProblem]]:
@@ -71,14 +69,3 @@ def _varied(usual: LayerProblem) -> Iterator[tuple[str, str, LayerProblem]]:
 
 def _mean_share(problem: LayerProblem, seeds: int) -> float:
     return float(np.mean([share(replace(problem, seed=seed)) for seed in range(seeds)]))
-
-
-def _output(problem: LayerProblem, x: Tensor) -> Tensor:
-    """The output of the layer, by the library."""
-    mean, cov = patch_covariance(x, **problem.sampling(), eps=problem.images.eps)
-    how = {"method": "spectral"} if problem.steps is None else {"method": problem.method, "steps": problem.steps}
-    D = inverse_sqrt(cov, **how)
-    weight, bias = deconvolve(problem.weight(), problem.bias(), mean, D, grouping=problem.images.grouping)
-    geometry = problem.convolution()
-    geometry.pop("kernel_size")
-    return torch.conv2d(x, weight, bias, groups=problem.groups, **geometry)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ndbench.targets import Target
 from ndbench.verify.gradients.problems import RootGradientProblem, matrices
-from ndbench.verify.oracles.derivatives import DIGITS, Eigenpairs
+from ndbench.verify.oracles.derivatives import DIGITS, UNIT, Eigenpairs
 
 Batch = NDArray[np.float64]
 
 MULTIPRECISION_ORDER = 12
 """Up to here mpmath takes less than 0.1 s for a matrix, and grades float64; float64 grades the coarser types."""
-DIRECTIONS = 4
+DIRECTIONS = DRAWS = 4
 STEP = 1e-3
 """The step, relative to the smallest eigenvalue, over which the sensitivity of a gradient is taken."""
 
@@ -29,6 +29,7 @@ class Truths:
         symmetric: the gradient of f on symmetric matrices, (batch, n, n).
         general: that of its extension to all matrices near A; the same for symmetric G.
         condition: of the symmetric gradient: its relative change for a relative change of A in the Frobenius norm.
+        rounding: the relative change of the symmetric gradient, in units u, when every operation rounds.
         kappa: condition numbers of A.
         source: the oracle.
     """
@@ -36,6 +37,7 @@ class Truths:
     symmetric: Batch
     general: Batch
     condition: Batch
+    rounding: Batch
     kappa: Batch
     source: str
 
@@ -49,6 +51,7 @@ def truths(problem: RootGradientProblem, target: Target) -> Truths:
         symmetric=(general + general.mT) / 2,
         general=general,
         condition=np.array([condition(a, (g + g.T) / 2, target) for a, g in zip(A, G, strict=True)]),
+        rounding=np.array([rounding(a, (g + g.T) / 2, target) for a, g in zip(A, G, strict=True)]),
         kappa=np.linalg.cond(A),
         source=f"closed form, {f'{DIGITS} digits' if problem.dtype == torch.float64 else 'float64'}",
     )
@@ -74,6 +77,18 @@ def condition(A: Batch, G: Batch, target: Target) -> float:
         up, down = (Eigenpairs.in_float64(A + s * step).gradient(target, G) for s in (1, -1))
         found.append(np.linalg.norm(up - down) / (2 * h * scale))
     return float(max(found))
+
+
+def rounding(A: Batch, G: Batch, target: Target) -> float:
+    """||g' - g|| / (||g|| unit), g' with every operation on the eigenvalues off by a unit: the largest of a few draws.
+
+    What cancels inside the steps shows here and not in the condition: a minimax step that levels the error takes an
+    eigenvalue near 1 close to 0, whatever kappa is. For values it is `ndbench.verify.conditioning.running_error`.
+    """
+    pairs, random = Eigenpairs.in_float64(A), np.random.default_rng(len(A))
+    true = pairs.gradient(target, G)
+    moved = [np.linalg.norm(pairs.gradient(target, G, random) - true) for _ in range(DRAWS)]
+    return float(max(moved) / (UNIT * np.linalg.norm(true)))
 
 
 def _gradient(pairs: Eigenpairs, target: Target, G: Batch) -> Batch:

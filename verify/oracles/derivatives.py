@@ -21,7 +21,7 @@ References:
     Higham, Functions of Matrices, SIAM 2008, theorem 3.11 and section 3.2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mpmath
@@ -36,6 +36,9 @@ Array = NDArray[Any]
 
 DIGITS = 40
 """Of mpmath: 24 digits are left at condition 1e12 after the eigenvalues were found."""
+
+UNIT = 2.0**-30
+"""Of `Disturbed`: far above the roundings of float64, and small enough for errors to grow in proportion to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +58,30 @@ class Differentiated:
     # numpy's numbers leave the operation to this class
     __array_ufunc__ = None
 
+    def rounded(self) -> "Differentiated":
+        """What an operation takes: itself, see `Disturbed`."""
+        return self
+
+    def of(self, value: Array, differences: Array, jacobian: Array) -> "Differentiated":
+        """Another function in the same arithmetic."""
+        return replace(self, value=value, differences=differences, jacobian=jacobian)
+
     def __add__(self, other: Any) -> "Differentiated":
+        f = self.rounded()
         if not isinstance(other, Differentiated):
-            return Differentiated(self.value + other, self.differences, self.jacobian)
-        return Differentiated(
-            self.value + other.value, self.differences + other.differences, self.jacobian + other.jacobian
-        )
+            return self.of(f.value + other, f.differences, f.jacobian)
+        g = other.rounded()
+        return self.of(f.value + g.value, f.differences + g.differences, f.jacobian + g.jacobian)
 
     def __mul__(self, other: Any) -> "Differentiated":
+        f = self.rounded()
         if not isinstance(other, Differentiated):
-            return Differentiated(self.value * other, self.differences * other, self.jacobian * other)
-        f, g = self.value, other.value
-        return Differentiated(
-            f * g,
-            f[:, None] * other.differences + self.differences * g,
-            f[:, None] * other.jacobian + self.jacobian * g[:, None],
+            return self.of(f.value * other, f.differences * other, f.jacobian * other)
+        g = other.rounded()
+        return self.of(
+            f.value * g.value,
+            f.value[:, None] * g.differences + f.differences * g.value,
+            f.value[:, None] * g.jacobian + f.jacobian * g.value[:, None],
         )
 
     def __truediv__(self, other: Any) -> "Differentiated":
@@ -88,13 +100,42 @@ class Differentiated:
 
     def inverse(self) -> "Differentiated":
         """1 / f."""
-        d = 1 / self.value
-        return Differentiated(d, -d[:, None] * self.differences * d, -(d * d)[:, None] * self.jacobian)
+        f = self.rounded()
+        d = 1 / f.value
+        return self.of(d, -d[:, None] * f.differences * d, -(d * d)[:, None] * f.jacobian)
 
     def sqrt(self, root: Any) -> "Differentiated":
         """The square root, `root` being that of a vector."""
-        r = root(self.value)
-        return Differentiated(r, self.differences / (r[:, None] + r), self.jacobian / (2 * r)[:, None])
+        f = self.rounded()
+        r = root(f.value)
+        return self.of(r, f.differences / (r[:, None] + r), f.jacobian / (2 * r)[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Disturbed(Differentiated):
+    """The same in float64 with operands that are off by up to one unit `UNIT` whenever they are used.
+
+    Errors are independent and uniform: Monte Carlo arithmetic, which shows how far rounding moves a result, sum of
+    signed errors and cancellation included, where a bound on each operation would add up what cancels.
+
+    References:
+        Parker, Monte Carlo arithmetic: exploiting randomness in floating-point arithmetic, UCLA 1997.
+        Vignes, A stochastic arithmetic for reliable scientific computation, Math. Comput. Simul. 35, 1993.
+    """
+
+    random: np.random.Generator
+
+    def rounded(self) -> Differentiated:
+        """Every number off by its own relative error; divided differences stay symmetric."""
+        E = self._errors(self.differences.shape)
+        return Differentiated(
+            self.value * (1 + self._errors(self.value.shape)),
+            self.differences * (1 + np.triu(E) + np.triu(E, 1).T),
+            self.jacobian * (1 + self._errors(self.jacobian.shape)),
+        )
+
+    def _errors(self, shape: tuple[int, ...]) -> Array:
+        return UNIT * self.random.uniform(-1, 1, shape)
 
 
 @dataclass(frozen=True)
@@ -105,8 +146,9 @@ class DifferentiatedSpectrum:
 
     def norm(self, A: Differentiated) -> Differentiated:
         """||A||_F = sqrt(sum f_i^2), with dnorm = sum f_i df_i / norm."""
-        c = self.base.norm(A.value)
-        return _constant(A, c, (A.value / c) @ A.jacobian)
+        f = A.rounded()
+        c = self.base.norm(f.value)
+        return _constant(A, c, (f.value / c) @ f.jacobian)
 
     def inverse(self, X: Differentiated) -> Differentiated:
         """1 / f."""
@@ -114,8 +156,9 @@ class DifferentiatedSpectrum:
 
     def determinantal_scale(self, M: Differentiated) -> Differentiated:
         """Mu = |det M|^(-1/(2 n)), with dmu = -mu tr(M^-1 dM) / (2 n)."""
-        mu = self.base.determinantal_scale(M.value)
-        return _constant(M, mu, -mu * ((1 / M.value) @ M.jacobian) / (2 * len(M.value)))
+        f = M.rounded()
+        mu = self.base.determinantal_scale(f.value)
+        return _constant(M, mu, -mu * ((1 / f.value) @ f.jacobian) / (2 * len(f.value)))
 
     def sqrt(self, x: Differentiated) -> Differentiated:
         """The square root."""
@@ -126,8 +169,12 @@ class DifferentiatedSpectrum:
         return self.base.number(value)
 
 
-def differentiate(target: Target, eigenvalues: Array, algebra: Spectrum) -> Differentiated:
+def differentiate(
+    target: Target, eigenvalues: Array, algebra: Spectrum, disturbance: np.random.Generator | None = None
+) -> Differentiated:
     """Return f with its divided differences and Jacobian at a spectrum, in the type of the eigenvalues.
+
+    With a disturbance every operation in between rounds to `UNIT`.
 
     Example:
         >>> from ndbench.targets import Exact
@@ -137,12 +184,13 @@ def differentiate(target: Target, eigenvalues: Array, algebra: Spectrum) -> Diff
     """
     n, one = len(eigenvalues), eigenvalues[0] * 0 + 1
     identity = np.eye(n, dtype=eigenvalues.dtype) * one
-    spectrum = Differentiated(eigenvalues, np.full((n, n), one), identity)
+    start = (eigenvalues, np.full((n, n), one), identity)
+    spectrum = Differentiated(*start) if disturbance is None else Disturbed(*start, disturbance)
     derived = DifferentiatedSpectrum(algebra)
     if isinstance(target, Steps):
         found: Differentiated = t_steps(spectrum, target, derived)
-        return found
-    return derived.inverse(derived.sqrt(spectrum))
+        return found.rounded()
+    return derived.inverse(derived.sqrt(spectrum)).rounded()
 
 
 def exact_differences(eigenvalues: Array) -> Array:
@@ -172,13 +220,14 @@ class Eigenpairs:
             values, vectors = mpmath.eigsy(mpmath.matrix(A.tolist()))
             return cls(np.array(list(values), dtype=object), np.array(vectors.tolist(), dtype=object), MULTIPRECISION)
 
-    def gradient(self, target: Target, G: Any) -> Array:
+    def gradient(self, target: Target, G: Any, disturbance: np.random.Generator | None = None) -> Array:
         """The gradient of <G, f(A)>, of shape (n, n); as symmetric as G is.
 
         A G that is not symmetric gives the gradient of f extended to non-symmetric matrices by the same formula; its
-        symmetric part belongs to f on symmetric matrices, and is the gradient for (G + G^T) / 2.
+        symmetric part belongs to f on symmetric matrices, and is the gradient for (G + G^T) / 2. A disturbance is that
+        of `differentiate`.
         """
-        found = differentiate(target, self.eigenvalues, self.algebra)
+        found = differentiate(target, self.eigenvalues, self.algebra, disturbance)
         H = self.V.T @ G @ self.V
         P = found.differences * H
         np.fill_diagonal(P, found.jacobian.T @ np.diagonal(H))
@@ -206,7 +255,7 @@ def multiprecision_gradient(
 def _constant(like: Differentiated, value: Any, derivative: Array) -> Differentiated:
     """A number that is the same for every eigenvalue."""
     n, zero = len(derivative), value * 0
-    return Differentiated(
+    return like.of(
         np.full(n, value, dtype=like.value.dtype),
         np.full((n, n), zero, dtype=like.value.dtype),
         np.tile(derivative, (n, 1)),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ndbench.covariance_problems import pair
 from ndbench.verify.oracles.covariance import patch_columns, patch_matrices
 from ndbench.verify.oracles.derivatives_covariance import collect, covariance_gradient, pixel_numbers
 
@@ -107,6 +108,18 @@ def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
     )
 
 
+def layer_output(layer: Layer, x: Array) -> Array:
+    """The output y (N, O, Ho, Wo) for an input x (N, C, H, W), in float64."""
+    rows = [_two_passes(X, layer.eps) for X in patch_matrices(x, **layer.sampling)]
+    D = [layer.root(cov) for _, cov in rows]
+    patches = np.stack(patch_columns(x, **layer.convolution), axis=1)
+    y = np.tile(layer.bias, (len(patches), 1))
+    for o, block, columns in _blocks_of_weight(layer, x.shape[1]):
+        y[:, o] += (patches[:, columns.patch] - rows[block][0]) @ D[block] @ layer.weight[o].ravel()[columns.weight]
+    height, width = _output_size(x.shape, **layer.convolution)
+    return np.moveaxis(y.reshape(len(x), height, width, -1), -1, 1)
+
+
 @dataclass(frozen=True)
 class _Columns:
     """The columns of one block: in a patch of all channels, and in a row of the weight."""
@@ -131,6 +144,13 @@ def _blocks_of_weight(layer: Layer, channels: int) -> list[tuple[int, int, _Colu
                 columns = _Columns(numbers, [j - first for j in numbers])
                 found.append((o, 0 if layer.sampling["pooled"] else b, columns))
     return found
+
+
+def _output_size(shape: tuple[int, ...], **geometry: Any) -> tuple[int, int]:
+    """Ho and Wo: 1 + (H + 2 p - d (k - 1) - 1) / s."""
+    k, s, p, d = (pair(geometry[name]) for name in ("kernel_size", "stride", "padding", "dilation"))
+    height, width = ((n + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i, n in enumerate(shape[2:]))
+    return height, width
 
 
 def _two_passes(X: Array, eps: float) -> tuple[Array, Array]:

@@ -210,6 +210,9 @@ def spectral(A: Tensor) -> Tensor:
     return inverse_sqrt(A.detach(), method="spectral")
 
 
+IN_BFLOAT16 = replace(NS5, dtypes=(torch.bfloat16,))
+FOUR_STEPS = partial(inverse_sqrt, steps=4)
+
 ROOT_SABOTAGE = (
     root("transposed", "closed-form", changed(lambda g, *_: g.mT)),
     root("norm held constant", "closed-form", partial(loop, norm=detached_norm)),
@@ -235,6 +238,14 @@ ROOT_SABOTAGE = (
     root("five steps for the exact root", "lyapunov", borrowed(loop, spectral), SPECTRAL),
     root("gap kept from zero by 1e-8", "closed-form", borrowed(by_subtraction, spectral), SPECTRAL),
     root("determinantal scale held constant", "block-matrix", constant_scale, SCALED),
+    root("scaled by 1.15 in bfloat16", "closed-form", changed(lambda g, *_: g * 1.15, NS5.function), IN_BFLOAT16),
+    root("one step too few in bfloat16", "closed-form", borrowed(FOUR_STEPS, NS5.function), IN_BFLOAT16),
+    root(
+        "scaled by 1.01 where float32 is rounded once",
+        "closed-form",
+        changed(lambda g, *_: g * 1.01, SPECTRAL.function),
+        replace(SPECTRAL, dtypes=(torch.bfloat16,)),
+    ),
 )
 
 

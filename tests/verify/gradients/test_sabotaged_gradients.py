@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from ndbench.verify.gradients.problem_sets import quick
-from ndbench.verify.gradients.suite import CHECKS
+from ndbench.verify.gradients.suite import CHECKS, FAMILY
 from ndbench.verify.verdict import Status
-from tests.verify.gradients.sabotaged_gradients import RIGHT, SABOTAGE
+from tests.verify.gradients.sabotaged_gradients import NS5, RIGHT, ROOTS, SABOTAGE, SPECTRAL, changed
 
+MINIMAX = [ROOTS["minimax_cubic.T5"], ROOTS["minimax_quintic.T5"]]
 BY_NAME = {(check.operation, check.name): check for check in CHECKS}
 
 
@@ -30,6 +31,14 @@ def test_is_caught(sabotage):
     check = BY_NAME[implementation.operation, sabotage.check]
     assert check.applies(implementation)
     assert first_failure(check, implementation) is not None
+
+
+@pytest.mark.parametrize("base", [NS5, SPECTRAL, *MINIMAX], ids=lambda base: base.name)
+def test_no_budget_lets_zeros_pass(base):
+    zeros = replace(base, function=changed(lambda g, *_: torch.zeros_like(g), base.function), unchecked=None)
+    for check in (BY_NAME["inverse-sqrt", f"{FAMILY}{rung}"] for rung in ("closed-form", "repeated")):
+        for problem in posed(check, zeros):
+            assert check(zeros, problem).status != Status.PASSED, problem.name
 
 
 def test_every_rung_has_a_sabotage():
