@@ -223,6 +223,21 @@ def _covariance(algorithm: str, adjoint: str = "auto", **promises: Any) -> Imple
     return Implementation(name, "covariance", function, **promises)
 
 
+def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
+    """The algorithm by Triton kernels, one entry for each way of multiplying; half types are shifted in float32."""
+    return tuple(
+        Implementation(
+            f"{algorithm}.triton.{precision}",
+            "covariance",
+            partial(patch_covariance, algorithm=algorithm, backend="triton", precision=precision),
+            dtypes=(torch.float32, torch.float16, torch.bfloat16),
+            devices=("cuda", "interpreter"),
+            precision=precision,
+        )
+        for precision in PRECISIONS
+    )
+
+
 ONE_PRODUCT = "the product of the patch matrix with itself adds up (a, b) and (b, a) in different orders"
 
 ADJOINTS = ("autograd", "handwritten")
@@ -235,6 +250,7 @@ COVARIANCE = (
     *(_covariance(algorithm, adjoint) for algorithm in ("shifted", "lagged") for adjoint in ADJOINTS),
     *(_covariance("im2col", a, exempt=("exact-symmetry",), exempt_reason=ONE_PRODUCT) for a in ADJOINTS),
     _covariance("auto", exempt=("exact-symmetry",), exempt_reason=f"it may choose im2col: {ONE_PRODUCT}"),
+    *_covariance_kernels("im2col"),
 )
 
 DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)

@@ -39,7 +39,7 @@ class Truths:
         cov: likewise.
         scales: sizes by which errors are measured.
         mean_budget: for each entry of the mean.
-        budget: for each entry of the covariance.
+        dtype: of the images.
         error: of the truth, as a multiple of the spread.
         source: the oracle.
     """
@@ -48,9 +48,14 @@ class Truths:
     cov: NDArray[np.floating[Any]]
     scales: Scales
     mean_budget: Array
-    budget: Array
+    dtype: torch.dtype
     error: float
     source: str
+
+    def budget(self, implementation: Implementation) -> Array:
+        """For each entry of the covariance, by an implementation that multiplies as this one does."""
+        v = product_roundoff(implementation, self.dtype)
+        return budgets.covariance(self.dtype, self.cov.astype(np.float64), self.scales, v)
 
 
 @lru_cache(maxsize=16)
@@ -107,6 +112,11 @@ def truths(problem: CovarianceProblem) -> Truths:
     return true_values(question(problem), problem.arguments())
 
 
+def product_roundoff(implementation: Implementation, dtype: torch.dtype) -> float:
+    """The unit roundoff of an implementation's products: half types are multiplied in float32."""
+    return implementation.unit_roundoff(torch.promote_types(dtype, torch.float32))
+
+
 def true_values(x: Tensor, arguments: Arguments) -> Truths:
     """Truth for images (N, C, H, W), from the strongest oracle that their values allow."""
     geometry = dict(arguments)
@@ -120,7 +130,7 @@ def true_values(x: Tensor, arguments: Arguments) -> Truths:
         cov=cov,
         scales=scales,
         mean_budget=budgets.mean(x.dtype, mean.astype(np.float64), scales),
-        budget=budgets.covariance(x.dtype, cov.astype(np.float64), scales),
+        dtype=x.dtype,
         error=max(t.error for t in found),
         source=found[0].source,
     )

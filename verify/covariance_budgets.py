@@ -1,7 +1,8 @@
 """What the checks of covariance and deconvolution allow, entry by entry, with reasons.
 
 u is the unit roundoff of the arithmetic: 2^-53 for float64, 2^-24 for all other types, because half types are computed
-in float32 and rounded once. M is the number of rows.
+in float32 and rounded once. v is that of products of such numbers: u, unless a kernel multiplies in tf32, as sums and
+means never do. M is the number of rows.
 """
 
 import math
@@ -63,6 +64,15 @@ def arithmetic(dtype: torch.dtype) -> float:
     return min(unit_roundoff(dtype), unit_roundoff(torch.float32))
 
 
+def rounded_products(dtype: torch.dtype, v: float) -> float:
+    """What products lose beyond the arithmetic, relative to their sizes: 4 (v - u), which is 0 where they have its u.
+
+    A tf32 number misses v of a float32 number where it was rounded, 2 v where it was cut off, and a product has two.
+    The errors may all have one sign; they do not grow with the number of products, since sums are kept in float32.
+    """
+    return 4 * (v - arithmetic(dtype))
+
+
 def rounding(dtype: torch.dtype, value: Array) -> Array:
     """Rounding the answer to its type, and the truth to float64: 2 u |value|, and half the smallest subnormal."""
     limits = torch.finfo(dtype)
@@ -88,25 +98,26 @@ def summation(M: int) -> float:
     return 8 + min(M, 1000 + 8 * math.sqrt(M))
 
 
-def covariance(dtype: torch.dtype, true: Array, scales: Scales) -> Array:
-    """|cov_ab - cov*_ab|: u s(M) spread_ab + e_a e_b, e being the mean's error, and rounding.
+def covariance(dtype: torch.dtype, true: Array, scales: Scales, v: float) -> Array:
+    """|cov_ab - cov*_ab|: (u s(M) + 4 (v - u)) spread_ab + e_a e_b, e being the mean's error, and rounding.
 
-    s(M) is what centering, products and sums take (`summation`). An error of the mean enters squared, because
+    s(M) is what centering, products and sums take (`summation`), and v - u what products in tf32 take more
+    (`rounded_products`). An error of the mean enters squared, because
     sum (x~_a - e_a)(x~_b - e_b) / M = cov_ab + e_a e_b.
     """
     e = _mean_error(dtype, scales)
-    products = arithmetic(dtype) * summation(scales.rows) * scales.spread
-    return products + e[..., :, None] * e[..., None, :] + rounding(dtype, true)
+    entry = arithmetic(dtype) * summation(scales.rows) + rounded_products(dtype, v)
+    return entry * scales.spread + e[..., :, None] * e[..., None, :] + rounding(dtype, true)
 
 
-def semidefinite(dtype: torch.dtype, scales: Scales) -> Array:
-    """-lambda_min: sqrt(F) (u s(M) + 2 u_type) max_a spread_aa, for each group, s as in `summation`.
+def semidefinite(dtype: torch.dtype, scales: Scales, v: float) -> Array:
+    """-lambda_min: sqrt(F) (u s(M) + 4 (v - u) + 2 u_type) max_a spread_aa, for each group, s as in `summation`.
 
     Errors of independent signs in all entries of an (F, F) matrix have a norm of 2 sqrt(F) times one of them; the
     budget of the covariance would allow F times one.
     """
     F = scales.level.shape[-1]
-    entry = arithmetic(dtype) * summation(scales.rows) + 2 * unit_roundoff(dtype)
+    entry = arithmetic(dtype) * summation(scales.rows) + rounded_products(dtype, v) + 2 * unit_roundoff(dtype)
     return np.asarray(np.sqrt(F) * entry * scales.largest)
 
 

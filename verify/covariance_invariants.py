@@ -11,6 +11,7 @@ from ndbench.catalog import Implementation
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.problems import dtype_name
 from ndbench.verify import metrics
+from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.covariance_answers import (
     Answer,
@@ -44,7 +45,8 @@ def translation(implementation: Implementation, problem: CovarianceProblem) -> M
     moved = (x.double() + constants).to(problem.dtype)
     if not torch.equal(moved.double(), x.double() + constants):
         raise NotRun(f"the translated images are rounded in {dtype_name(problem.dtype)}")
-    allowed = truths(problem).budget + true_values(moved, problem.arguments()).budget
+    here, there = truths(problem), true_values(moved, problem.arguments())
+    allowed = here.budget(implementation) + there.budget(implementation)
     after = respond(implementation, moved, problem.arguments())
     return entries(after.cov, answer(implementation, problem).cov, allowed)
 
@@ -59,7 +61,7 @@ def channel_order(implementation: Implementation, problem: CovarianceProblem) ->
     after = respond(implementation, x[:, torch.from_numpy(order)], problem.arguments())
     offsets = shape_of(x, problem.arguments())[1] // block
     columns = (_moved_on(block, block)[:, None] * offsets + np.arange(offsets)).ravel()
-    wanted, allowed = before.cov[:, columns][..., columns], true.budget[:, columns][..., columns]
+    wanted, allowed = before.cov[:, columns][..., columns], true.budget(implementation)[:, columns][..., columns]
     return entries(after.cov, wanted, 2 * allowed)
 
 
@@ -69,7 +71,8 @@ def batch_order(implementation: Implementation, problem: CovarianceProblem) -> M
         raise NotRun("one image has no order")
     after = respond(implementation, question(problem).roll(1, 0), problem.arguments())
     before, true = answer(implementation, problem), truths(problem)
-    return entries(_all(after), _all(before), 2 * np.concatenate([true.mean_budget.ravel(), true.budget.ravel()]))
+    allowed = np.concatenate([true.mean_budget.ravel(), true.budget(implementation).ravel()])
+    return entries(_all(after), _all(before), 2 * allowed)
 
 
 def strides(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
@@ -78,7 +81,7 @@ def strides(implementation: Implementation, problem: CovarianceProblem) -> Measu
     What lies between the values is NaN, so reading it shows.
     """
     true = truths(problem)
-    allowed = np.concatenate([true.mean_budget.ravel(), true.budget.ravel()])
+    allowed = np.concatenate([true.mean_budget.ravel(), true.budget(implementation).ravel()])
     wanted = np.concatenate([true.mean.ravel(), true.cov.ravel()])
     x = question(problem).to(implementation.place)
     found = [read(call(implementation, layout(x), problem.arguments()), x, problem.arguments()) for layout in LAYOUTS]
@@ -114,7 +117,7 @@ def diagonal(implementation: Implementation, problem: CovarianceProblem) -> Meas
         respond(implementation, question(problem), {**arguments, "eps": value}).cov for value in (0.0, EPS)
     )
     eye = np.eye(without.shape[-1])
-    u = implementation.unit_roundoff(problem.dtype)
+    u = unit_roundoff(problem.dtype)
     return entries(added, without + EPS * eye, 2 * u * (abs(without) + EPS) * eye)
 
 

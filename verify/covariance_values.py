@@ -11,7 +11,7 @@ from ndbench.operations import patch_covariance
 from ndbench.verify import covariance_budgets as budgets
 from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
-from ndbench.verify.covariance_answers import Truths, answer, question, read, truths
+from ndbench.verify.covariance_answers import Truths, answer, product_roundoff, question, read, truths
 from ndbench.verify.verdict import Evidence, NotRun
 
 Array = NDArray[np.floating[Any]]
@@ -24,7 +24,7 @@ def mean(implementation: Implementation, problem: CovarianceProblem) -> Measurem
 
 
 def covariance(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """|cov_ab - cov*_ab| <= u s(M) spread_ab + e_a e_b, entry by entry; e is the mean's error.
+    """|cov_ab - cov*_ab| <= (u s(M) + 4 (v - u)) spread_ab + e_a e_b, entry by entry; e is the mean's error.
 
     On data with a large mean this says that errors may not grow with it: those of E[x_a x_b] - mean_a mean_b do.
 
@@ -32,9 +32,10 @@ def covariance(implementation: Implementation, problem: CovarianceProblem) -> Me
         NotRun: if the truth is not ten times better than that.
     """
     true = truths(problem)
-    if (true.error * true.scales.spread > true.budget / 10).any():
+    allowed = true.budget(implementation)
+    if (true.error * true.scales.spread > allowed / 10).any():
         raise NotRun(f"the truth ({true.source}) is known to {true.error:.1e} of the spread only")
-    return entries(answer(implementation, problem).cov, true.cov, true.budget, evidence(true))
+    return entries(answer(implementation, problem).cov, true.cov, allowed, evidence(true))
 
 
 def placement(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
@@ -44,7 +45,7 @@ def placement(implementation: Implementation, problem: CovarianceProblem) -> Mea
     """
     true, found = truths(problem), answer(implementation, problem)
     measured = np.concatenate([abs(found.mean - true.mean).ravel(), abs(found.cov - true.cov).ravel()])
-    allowed = np.concatenate([true.mean_budget.ravel(), true.budget.ravel()])
+    allowed = np.concatenate([true.mean_budget.ravel(), true.budget(implementation).ravel()])
     return entries(measured, np.zeros_like(measured), allowed, evidence(true))
 
 
@@ -55,10 +56,10 @@ def exact_symmetry(implementation: Implementation, problem: CovarianceProblem) -
 
 
 def semidefinite(implementation: Implementation, problem: CovarianceProblem) -> Measurement:
-    """-lambda_min(cov - eps I) <= sqrt(F) (u s(M) + 2 u_type) max_a spread_aa."""
+    """-lambda_min(cov - eps I) <= sqrt(F) (u s(M) + 4 (v - u) + 2 u_type) max_a spread_aa."""
     true = truths(problem)
     lowest = metrics.eigenvalues(answer(implementation, problem).cov)[:, 0] - problem.eps
-    allowed = budgets.semidefinite(problem.dtype, true.scales)
+    allowed = budgets.semidefinite(problem.dtype, true.scales, product_roundoff(implementation, problem.dtype))
     return Measurement(*metrics.worst(-lowest, allowed), evidence(true))
 
 
@@ -67,7 +68,7 @@ def agreement(implementation: Implementation, problem: CovarianceProblem) -> Mea
     x, true = question(problem), truths(problem)
     defined = patch_covariance(x.clone(), **problem.arguments(), algorithm="im2col")
     rival = read(defined, x, problem.arguments()).cov
-    return entries(answer(implementation, problem).cov, rival, 2 * true.budget, evidence(true))
+    return entries(answer(implementation, problem).cov, rival, 2 * true.budget(implementation), evidence(true))
 
 
 def entries(found: Array, wanted: Array, allowed: Array, shown: Evidence | None = None) -> Measurement:

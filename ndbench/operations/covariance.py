@@ -1,6 +1,7 @@
 """The public patch covariance."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,11 +13,14 @@ from ndbench.covariance.adjoint_pixels import lagged_adjoint, shifted_adjoint
 from ndbench.covariance.choice import fastest
 from ndbench.covariance.im2col import im2col_adjoint
 from ndbench.covariance.patches import Pair
-from ndbench.operations.backends import require_backend
+from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 from ndbench.operations.definite import FLOATS
 
 ALGORITHMS = {"im2col": im2col, "shifted": shifted, "lagged": lagged, "windows": windows}
+KERNELS = ("im2col", "lagged")
+"""Algorithms that Triton kernels serve."""
 ADJOINTS = {"im2col": im2col_adjoint, "shifted": shifted_adjoint, "lagged": lagged_adjoint}
+NAME = "patch_covariance"
 EAGER = "patch_covariance plans its products in Python and checks values: it runs as it is between compiled graphs"
 
 
@@ -34,6 +38,7 @@ def patch_covariance(
     algorithm: str = "auto",
     adjoint: str = "auto",
     backend: str = "auto",
+    precision: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the patches of a convolution's input.
 
@@ -62,7 +67,7 @@ def patch_covariance(
             lag, exactly symmetric), "windows" (numpy in float64, without gradient), or "auto". "auto" takes "lagged"
             if 1.3 flops(lagged) + 1200 G F^2 + 4e6 pieces < flops(im2col), else "im2col", because products of whole
             images are the cheaper ones unless assembling their results outweighs them: `ndbench.covariance.choice`
-            has the measurements.
+            has the measurements. Of kernels it takes the one with fewer multiplications (`ndbench.kernels.covariance`).
         adjoint: how gradients are computed. "handwritten" keeps x and the mean only, and computes the gradient by the
             algorithm's adjoint; "autograd" records every operation of the algorithm. "auto" is "handwritten" except
             for "windows", which has neither: with "lagged" that is several times as fast as "autograd" in a fraction
@@ -70,7 +75,14 @@ def patch_covariance(
             derivatives of any order, forward and reverse, and pass through the transforms of `torch.func`.
             `torch.compile` runs the operation as it is, between two graphs, so that with fullgraph=True it raises; a
             transform that is itself compiled, torch.compile(torch.func.grad(f)), ends in an AssertionError of PyTorch.
-        backend: "torch"; "auto" means the same until the operation has a Triton kernel.
+        backend: "torch"; "triton" for kernels of "im2col" and "lagged" in float32, float16 and bfloat16 on a GPU, which
+            build no patch matrix, read x in any layout of memory, return exactly symmetric covariances, and have an
+            adjoint of their own, for "auto" and "handwritten"; "auto" for "triton" wherever that is possible, and
+            "torch" everywhere else. With kernels, forward mode and derivatives of derivatives are those of PyTorch's
+            operations, and maps of `torch.func.vmap` raise.
+        precision: of the float32 products of kernels, whatever the type of x: "ieee" (for None), "tf32x3" (three tf32
+            products for each, nearly as exact) or "tf32" (11 bits). PyTorch's own follow
+            `torch.set_float32_matmul_precision`.
 
     Returns:
         mean (F,) and covariance (F, F) if pooled, else (G, F) and (G, F, F), of x's type. float16 and bfloat16 are
@@ -92,11 +104,7 @@ def patch_covariance(
     References:
         Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1 and sections 3.4 and 3.5.
     """
-    require_backend(backend, "patch_covariance")
-    if backend == "triton":
-        raise NotImplementedError(
-            "patch_covariance: there is no Triton kernel for this operation yet; use backend='torch'"
-        )
+    require_backend(backend, NAME)
     if algorithm != "auto" and algorithm not in ALGORITHMS:
         raise ValueError(
             f"patch_covariance: algorithm must be auto or one of {', '.join(ALGORITHMS)}; got {algorithm!r}"
@@ -114,26 +122,56 @@ def patch_covariance(
         pooled=pooled,
         grouping=grouping,
     )
-    mean, cov = evaluate(x, patches, eps, algorithm, adjoint)
+    mean, cov = evaluate(x, patches, eps, Way(algorithm, adjoint, backend, precision))
     return mean, cov
 
 
+@dataclass(frozen=True)
+class Way:
+    """How to compute: the last four arguments of :func:`patch_covariance`."""
+
+    algorithm: str
+    adjoint: str
+    backend: str
+    precision: str | None
+
+    def obstacle(self) -> str:
+        """Why no kernel can serve; empty if one can."""
+        if self.algorithm not in ("auto", *KERNELS):
+            return f"there is no Triton kernel for algorithm {self.algorithm!r}, only for {' and '.join(KERNELS)}"
+        if self.adjoint == "autograd":
+            return "Triton kernels have an adjoint of their own, adjoint='auto' or 'handwritten'; got 'autograd'"
+        return ""
+
+
 @torch.compiler.disable(reason=EAGER)  # type: ignore[no-untyped-call, untyped-decorator]
-def evaluate(x: Tensor, patches: Patches, eps: float, algorithm: str, adjoint: str) -> tuple[Tensor, Tensor]:
+def evaluate(x: Tensor, patches: Patches, eps: float, way: Way) -> tuple[Tensor, Tensor]:
     """Mean and covariance plus eps I, in x's type."""
     check(x, patches)
-    chosen = fastest(tuple(x.shape), patches) if algorithm == "auto" else algorithm
-    mean, cov = compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, chosen, adjoint)
+    if choose_backend(way.backend, x, NAME, way.obstacle()) == "triton":
+        mean, cov = compute_by_kernels(x, patches, way)
+    else:
+        require_no_precision(way.precision, NAME)
+        mean, cov = compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, way)
     cov = cov + eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
     return mean.to(x.dtype), cov.to(x.dtype)
 
 
-def compute(x: Tensor, patches: Patches, algorithm: str, adjoint: str) -> tuple[Tensor, Tensor]:
+def compute_by_kernels(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
+    """Mean and covariance in float32, by kernels."""
+    # Triton is loaded when it is first asked for
+    from ndbench.kernels.covariance.derivatives import by_kernels  # noqa: PLC0415
+
+    return by_kernels(x, patches, way.algorithm, way.precision or "ieee")
+
+
+def compute(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
     """Mean and covariance by the algorithm, differentiated as asked."""
+    algorithm = fastest(tuple(x.shape), patches) if way.algorithm == "auto" else way.algorithm
     function = ALGORITHMS[algorithm]
-    if algorithm in ADJOINTS and adjoint != "autograd":
+    if algorithm in ADJOINTS and way.adjoint != "autograd":
         return differentiated(x, patches, function, ADJOINTS[algorithm])
-    if adjoint == "handwritten":
+    if way.adjoint == "handwritten":
         raise ValueError(
             f"patch_covariance: algorithm {algorithm!r} has no handwritten adjoint; choose one of {', '.join(ADJOINTS)}"
         )

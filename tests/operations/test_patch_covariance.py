@@ -91,7 +91,24 @@ def test_infinity_passes_where_checking_would_synchronize():
             ValueError,
             "backend must be one of auto, torch, triton; got 'numpy'",
         ),
-        (image(1, 1, 3, 3), {"backend": "triton"}, NotImplementedError, "there is no Triton kernel"),
+        (
+            image(1, 1, 3, 3),
+            {"backend": "triton", "algorithm": "windows"},
+            NotImplementedError,
+            "there is no Triton kernel for algorithm 'windows', only for im2col and lagged; use backend='torch'",
+        ),
+        (
+            image(1, 1, 3, 3),
+            {"backend": "triton", "adjoint": "autograd"},
+            NotImplementedError,
+            "Triton kernels have an adjoint of their own, .*; got 'autograd'; use backend='torch'",
+        ),
+        (
+            image(1, 1, 3, 3),
+            {"precision": "tf32"},
+            ValueError,
+            "precision='tf32' chooses the products of Triton kernels",
+        ),
         (image(1, 1, 3, 3) / 0, {}, ValueError, "x must be finite; got 9 NaN or infinite values of 9"),
     ],
 )

@@ -88,10 +88,23 @@ def test_error_budgets_grow_with_the_rows_and_not_with_the_mean():
     arguments = {k: v for k, v in still.arguments().items() if k != "eps"}
     near, far = (budgets.Scales.of(images + shift, arguments) for shift in (0, 1000))
     cov = truths(still).cov.astype(np.float64)
-    ratio = budgets.covariance(torch.float32, cov, far) / budgets.covariance(torch.float32, cov, near)
-    assert ratio.max() < 1.5
     more = replace(near, rows=2 * near.rows)
-    assert (budgets.covariance(torch.float32, cov, more) > budgets.covariance(torch.float32, cov, near)).all()
+    beside_near, beside_far, of_more = (
+        budgets.covariance(torch.float32, cov, scales, 2.0**-24) for scales in (near, far, more)
+    )
+    assert (beside_far / beside_near).max() < 1.5
+    assert (of_more > beside_near).all()
+
+
+def test_coarser_products_are_allowed_what_they_lose():
+    still = CovarianceProblem(data="integers", pooled=False)
+    true = truths(still)
+    ieee, tf32 = (replace(COVARIANCE[0], precision=precision) for precision in ("ieee", "tf32"))
+    # two operands, each off by two units of 2^-11 where it was cut off
+    lost = true.budget(tf32) - true.budget(ieee)
+    np.testing.assert_allclose(lost, 4 * (2.0**-11 - 2.0**-24) * true.scales.spread, rtol=1e-5)
+    assert budgets.rounded_products(torch.float32, 2.0**-24) == 0
+    assert budgets.rounded_products(torch.float64, 2.0**-53) == 0
 
 
 def test_half_types_are_allowed_one_rounding_more():

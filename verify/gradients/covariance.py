@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.verify import metrics
+from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
-from ndbench.verify.covariance_answers import call, shape_of
-from ndbench.verify.covariance_budgets import arithmetic
+from ndbench.verify.covariance_answers import call, product_roundoff, shape_of
+from ndbench.verify.covariance_budgets import arithmetic, rounded_products
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, transposed
 from ndbench.verify.gradients.differentiation import Function, gradient, record
@@ -26,12 +27,16 @@ Array = NDArray[np.float64]
 
 
 def enumeration(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
-    """|dx - dx*| <= 2 u (4 + sqrt(F)) size, pixel by pixel, dx* by enumeration of patches (`budgets.fold`)."""
+    """|dx - dx*| <= (2 u (4 + sqrt(F)) + 4 (v - u)) size, pixel by pixel, dx* by enumeration of patches.
+
+    `budgets.fold` has the first term; v is the unit roundoff of products (`covariance_budgets.rounded_products`).
+    """
     true, size = truth(problem)
     g, G = _upstream(problem)
     found = gradient(_function(implementation, problem), problem.x(), (g, G), implementation.place).numpy()
     allowed = budgets.fold(arithmetic(problem.dtype), size, G.shape[-1])
-    allowed = allowed + 2 * implementation.unit_roundoff(problem.dtype) * abs(true)
+    v = product_roundoff(implementation, problem.dtype)
+    allowed = allowed + rounded_products(problem.dtype, v) * size + 2 * unit_roundoff(problem.dtype) * abs(true)
     return Measurement(*metrics.worst(abs(found - true).ravel(), allowed.ravel()))
 
 

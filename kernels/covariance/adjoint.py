@@ -1,0 +1,238 @@
+"""The gradient with respect to the input, one tile of pixels and channels a program, without a patch matrix.
+
+For a pixel r that the offsets I read, with v of `adjoint_constants` and K of `adjoint_matrices`,
+
+    dx[c, r] = sum over t in I of v_ct + sum over lags l and channels c' of (x[c', r + d l] - s_c') K_l[c', c],
+
+where x is 0 outside the image. Every pixel is written once.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ndbench.covariance.adjoint_weights import rows_of
+from ndbench.covariance.patches import Patches
+from ndbench.kernels.covariance.adjoint_constants import constants
+from ndbench.kernels.covariance.adjoint_matrices import matrices
+from ndbench.kernels.covariance.adjoint_plan import PIXELS, AdjointPlan
+from ndbench.kernels.covariance.division import quotient
+from ndbench.kernels.covariance.partials import LEAST, SHARE
+from ndbench.kernels.covariance.shift import sampled_shift
+from ndbench.kernels.covariance.tiles import pixel_axis, zero_tile
+from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
+
+
+@triton.jit
+def gradient_of_pixels(
+    X,
+    DX,
+    matrices,
+    v,
+    shifts,
+    regions,
+    firsts,
+    taps,
+    sources,
+    starts,
+    offsets_per_row,
+    region_count,
+    search_steps,
+    classes,
+    shared,
+    m,
+    class_step,
+    height,
+    width,
+    step_h,
+    step_w,
+    stride_n,
+    stride_c,
+    stride_h,
+    stride_w,
+    out_stride_n,
+    out_stride_c,
+    out_stride_h,
+    out_stride_w,
+    PIXELS: tl.constexpr,
+    TILE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    AXIS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Matrices is (Q, A', m, m), v (K, C) in float64; the tables are those of `AdjointPlan`."""
+    tile = tl.program_id(0)
+    # the region of the tile by bisection: firsts[low] <= tile < firsts[high]
+    low, high = tile * 0, tile * 0 + region_count
+    for _ in range(search_steps):
+        middle = (low + high) // 2
+        below = tl.load(firsts + middle) <= tile
+        low, high = tl.where(below, middle, low), tl.where(below, high, middle)
+    region = regions + low * 16
+    rows, columns = tl.load(region + 2), tl.load(region + 3)
+    start = (tile - tl.load(firsts + low)).to(tl.int64) * PIXELS
+    q = (start % (rows * columns)).to(tl.int32) + tl.arange(0, PIXELS)
+    n = quotient(q, tl.load(region + 4), tl.load(region + 5))
+    line = quotient(q - n * rows * columns, tl.load(region + 6), tl.load(region + 7))
+    image = start // (rows * columns) + n
+    h = tl.load(region) + line * step_h
+    w = tl.load(region + 1) + (q - n * rows * columns - line * columns) * step_w
+    exists = image < tl.load(firsts + region_count + 1)
+    own = tl.program_id(1) % classes
+    c = tl.program_id(1) // classes * TILE + tl.arange(0, TILE)
+    weights = matrices + (own % shared).to(tl.int64) * m * m
+    first_tap, last_tap = tl.load(region + 8), tl.load(region + 9)
+    blocks = tl.cdiv(m, CHANNELS)
+    at = image * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
+    total = zero_tile(PIXELS, TILE, AXIS)
+    # BLOCK / CHANNELS taps at a time, and of each as many channels
+    lane, block = tl.arange(0, BLOCK) // CHANNELS, tl.arange(0, BLOCK) % CHANNELS
+    for step in range(tl.cdiv(last_tap - first_tap, BLOCK // CHANNELS) * blocks):
+        tap = first_tap + step // blocks * (BLOCK // CHANNELS) + lane
+        k = step % blocks * CHANNELS + block
+        asked = (tap < last_tap) & (k < m)
+        dh, dw = tl.load(taps + 4 * tap, mask=asked, other=0), tl.load(taps + 4 * tap + 1, mask=asked, other=0)
+        matrix = tl.load(taps + 4 * tap + 2, mask=asked, other=0).to(tl.int64) * shared * m * m
+        source = tl.load(sources + tl.load(taps + 4 * tap + 3, mask=asked, other=0) * classes + own)
+        channel = tl.load(starts + source) + k * class_step
+        shift = tl.load(shifts + channel, mask=asked, other=0)
+        y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(dh, AXIS)
+        z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(dw, AXIS)
+        inside = tl.expand_dims(exists, 1 - AXIS) & tl.expand_dims(asked, AXIS)
+        inside = inside & (y >= 0) & (y < height) & (z >= 0) & (z < width)
+        there = channel.to(tl.int64) * stride_c + dh.to(tl.int64) * stride_h + dw.to(tl.int64) * stride_w
+        x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(there, AXIS), mask=inside, other=0)
+        x = x.to(tl.float32) - tl.expand_dims(shift, AXIS)
+        K = tl.load(weights + (matrix + k * m)[:, None] + c[None, :], mask=asked[:, None] & (c < m)[None, :], other=0)
+        if AXIS == 1:
+            total = tl.dot(tl.trans(K), x, total, input_precision=PRECISION)
+        else:
+            total = tl.dot(x, K, total, input_precision=PRECISION)
+    channel = tl.load(starts + own) + c * class_step
+    constant = _over_offsets(v, region, channel, c < m, offsets_per_row, classes * m, TILE)
+    out = image * out_stride_n + h.to(tl.int64) * out_stride_h + w.to(tl.int64) * out_stride_w
+    tl.store(
+        DX + tl.expand_dims(out, 1 - AXIS) + tl.expand_dims(channel.to(tl.int64) * out_stride_c, AXIS),
+        (total + tl.expand_dims(constant, AXIS)).to(DX.dtype.element_ty),
+        mask=tl.expand_dims(exists, 1 - AXIS) & tl.expand_dims(c < m, AXIS),
+    )
+
+
+@triton.jit
+def _over_offsets(v, region, channel, kept, offsets_per_row, channels, TILE: tl.constexpr):
+    """The sum of v (K, channels) over the offsets of a region, (TILE,) in float32."""
+    first, step = tl.load(region + 10), tl.load(region + 12)
+    left, width, side = tl.load(region + 13), tl.load(region + 14), tl.load(region + 15)
+    count = tl.load(region + 11) * width
+    total = tl.zeros((TILE,), tl.float64)
+    for start in range(0, count, 16):
+        number = start + tl.arange(0, 16)
+        offset = (first + number // width * step) * offsets_per_row + left + number % width * side
+        at = offset.to(tl.int64)[:, None] * channels + channel[None, :]
+        total += tl.sum(tl.load(v + at, mask=(number < count)[:, None] & kept[None, :], other=0), axis=0)
+    return total.to(tl.float32)
+
+
+def configuration(m: int, *, axis: int, precision: str) -> Configuration:
+    """That of classes of m channels."""
+    tile = 16 if m <= 16 else 32 if m <= 32 else 64
+    constants = {
+        "PIXELS": PIXELS,
+        "TILE": tile,
+        "BLOCK": 32,
+        "CHANNELS": 4 if m <= 4 else min(tile, 32),
+        "AXIS": axis,
+        "PRECISION": precision,
+    }
+    return Configuration(constants, warps=8 if tile == 64 else 4, stages=3)
+
+
+def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, *, precision: str) -> Tensor:
+    """Gradient with respect to x from those of mean and covariance, for every stride and both groupings.
+
+    Besides the gradient it takes the matrices K: those of the lags up to 1/20 of x, or 4 MiB, and where that does not
+    suffice those of all pairs of offsets, as many numbers as dcov has, or G times as many where interleaved groups are
+    pooled.
+
+    Args:
+        x: input, shape (N, C, H, W), any strides, float32, float16 or bfloat16.
+        mean: of the patches, as the algorithm returned it, (F,) or (G, F), in float32, as are the gradients.
+        dmean: gradient with respect to the mean, of its shape.
+        dcov: gradient with respect to the covariance, (F, F) or (G, F, F); only its symmetric part counts.
+        patches: which patches, and their blocks.
+        precision: of the products.
+
+    Returns:
+        gradient with respect to x, of its shape and type.
+    """
+    M, dcov = rows_of(x, patches), dcov.contiguous()
+    plan = AdjointPlan.of(patches, tuple(x.shape), max(x.numel() * x.element_size() // SHARE, LEAST) // 4, x.device)
+    means = sampled_shift(x)
+    v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M)
+    dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
+    K = matrices(dcov, plan, M)
+    A, (_, shared, m, _) = len(plan.starts), K.shape
+    chosen = configuration(m, axis=pixel_axis(x), precision=precision)
+    regions = len(plan.regions)
+    gradient_of_pixels[(plan.programs, A * triton.cdiv(m, chosen.constants["TILE"]))](
+        x,
+        dx,
+        K,
+        v.flatten()[plan.columns],
+        means,
+        plan.regions,
+        plan.firsts,
+        plan.taps,
+        plan.sources,
+        plan.starts,
+        patches.kernel_size[1],
+        regions,
+        (regions - 1).bit_length(),
+        A,
+        shared,
+        m,
+        plan.step,
+        *x.shape[2:],
+        *patches.stride,
+        *x.stride(),
+        *dx.stride(),
+        **chosen.options(),
+    )
+    return dx
+
+
+def variants() -> Iterator[Variant]:
+    """Every configuration that `adjoint` may launch."""
+    integers = (
+        *("offsets_per_row", "region_count", "search_steps", "classes", "shared", "m", "class_step"),
+        *("height", "width", "step_h", "step_w"),
+    )
+    strides = [f"{side}stride_{axis}" for side in ("", "out_") for axis in "nchw"]
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        element = TRITON_TYPES[dtype]
+        signature = {
+            **dict.fromkeys(("X", "DX"), f"*{element}"),
+            "matrices": "*fp32",
+            "v": "*fp64",
+            "shifts": "*fp32",
+            **dict.fromkeys(("regions", "firsts", "taps", "sources", "starts"), "*i32"),
+            **dict.fromkeys(integers, "i32"),
+            **dict.fromkeys(strides, "i64"),
+        }
+        for precision in PRECISIONS:
+            for m in (4, 16, 32, 64):
+                for axis in (0, 1):
+                    layout = "pixels_last" if axis else "channels_last"
+                    yield Variant(
+                        f"covariance.adjoint/{m}/{layout}/{element}/{precision}",
+                        gradient_of_pixels,
+                        signature,
+                        configuration(m, axis=axis, precision=precision),
+                        precision=precision,
+                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
+                    )

@@ -1,0 +1,117 @@
+"""Mean and covariance by kernels, with their adjoint; every other derivative is that of PyTorch's operations."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ndbench.covariance import lagged
+from ndbench.covariance.adjoint import tangent
+from ndbench.covariance.adjoint_pixels import lagged_adjoint
+from ndbench.covariance.patches import Patches
+from ndbench.kernels.covariance import algorithm_of
+from ndbench.kernels.covariance.adjoint import adjoint
+from ndbench.kernels.precision import require_precision
+from ndbench.kernels.runtime import require_kernel_input
+
+NAME = "patch_covariance"
+
+
+def by_kernels(x: Tensor, patches: Patches, algorithm: str, precision: str) -> tuple[Tensor, Tensor]:
+    """Mean and covariance in float32, without eps.
+
+    Only x and the mean are kept for the gradient. Forward mode, and derivatives of derivatives, go through `lagged` of
+    PyTorch's operations in float32.
+
+    Args:
+        x: input, shape (N, C, H, W), any strides, float32, float16 or bfloat16.
+        patches: which patches, and their blocks.
+        algorithm: "im2col", "lagged" or "auto".
+        precision: of the products, "ieee", "tf32x3" or "tf32".
+    """
+    require_kernel_input(x, NAME)
+    # the products are of x - s, in float32 for every type
+    require_precision(precision, torch.float32, NAME)
+    mean, cov = ByKernels.apply(x, patches, algorithm, precision)  # type: ignore[no-untyped-call]
+    return mean, cov
+
+
+class ByKernels(Function):
+    """The function behind :func:`by_kernels`."""
+
+    @staticmethod
+    def forward(x: Tensor, patches: Patches, algorithm: str, precision: str) -> tuple[Tensor, Tensor]:
+        """Mean and covariance."""
+        return algorithm_of(algorithm, tuple(x.shape), patches)(x, patches, precision)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep what the derivatives need."""
+        x, ctx.patches, _, ctx.precision = inputs
+        ctx.save_for_backward(x, output[0])
+        ctx.save_for_forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """The gradient with respect to x."""
+        x, mean = ctx.saved_tensors
+        dx = AdjointByKernels.apply(x, mean, *gradients, ctx.patches, ctx.precision)  # type: ignore[no-untyped-call]
+        return dx, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, Tensor]:
+        """The derivative in the direction of x's tangent."""
+        (x,) = ctx.saved_tensors
+        return tangent(x.float(), tangents[0].float(), ctx.patches, lagged)
+
+    @staticmethod
+    def vmap(*_: Any) -> NoReturn:
+        """Refused."""
+        refuse_vmap()
+
+
+class AdjointByKernels(Function):
+    """(x, mean, dmean, dcov) -> the gradient with respect to x."""
+
+    @staticmethod
+    def forward(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, precision: str) -> Tensor:
+        """By kernels."""
+        return adjoint(x, mean, dmean, dcov, patches, precision=precision)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what the derivatives need."""
+        *tensors, ctx.patches, _ = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """That of the same adjoint in PyTorch's operations."""
+        pull_back = torch.func.vjp(in_torch(ctx.patches), *ctx.saved_tensors)[1]
+        return *pull_back(gradient), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        """That of the same adjoint in PyTorch's operations."""
+        at = ctx.saved_tensors
+        given = tuple(torch.zeros_like(p) if t is None else t for p, t in zip(at, tangents, strict=False))
+        found: Tensor = torch.func.jvp(in_torch(ctx.patches), at, given)[1]
+        return found
+
+    @staticmethod
+    def vmap(*_: Any) -> NoReturn:
+        """Refused."""
+        refuse_vmap()
+
+
+def in_torch(patches: Patches) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The adjoint in PyTorch's operations, of x's type."""
+    return lambda x, mean, dmean, dcov: lagged_adjoint(x.float(), mean, dmean, dcov, patches).to(x.dtype)
+
+
+def refuse_vmap() -> NoReturn:
+    """Raise for a map over a batch."""
+    raise RuntimeError(f"{NAME}: Triton kernels do not map over a batch with torch.func.vmap; use backend='torch'")

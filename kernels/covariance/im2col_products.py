@@ -1,0 +1,241 @@
+"""Partial sums of products of patches, without a patch matrix: implicit im2col, upper tiles only.
+
+With y_a = x_a - s_a the shifted columns of the patch matrix (zeros of the padding are values),
+
+    S_ab = sum of y_a y_b,    l_a = sum of y_a,
+
+over the rows of a chunk after the other; an accumulator is emptied after every chunk.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ndbench.covariance.patches import Patches
+from ndbench.kernels.covariance.columns import Columns
+from ndbench.kernels.covariance.division import quotient, reciprocal
+from ndbench.kernels.covariance.partials import splits
+from ndbench.kernels.covariance.tiles import (
+    CHUNK,
+    add_products,
+    pixel_axis,
+    zero_tile,
+)
+from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
+
+
+@triton.jit
+def multiply_columns(
+    X,
+    partials,
+    places,
+    shifts,
+    tiles,
+    reciprocals,
+    columns,
+    groups,
+    stack,
+    pairs,
+    rows,
+    chunks,
+    chunks_per_program,
+    slots,
+    per_image,
+    per_line,
+    height,
+    width,
+    step_h,
+    step_w,
+    stride_n,
+    stride_c,
+    stride_h,
+    stride_w,
+    TILE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHUNK: tl.constexpr,
+    AXIS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """One pair of column tiles, of one group or of `stack` pooled ones, and some chunks of rows a program.
+
+    places is (3, groups, columns), shifts (groups / stack, columns), tiles (pairs, 2), rows those of one group, chunks
+    theirs; partials is (groups / stack * pairs, slots, TILE * TILE + TILE).
+    """
+    item = tl.program_id(0).to(tl.int64)
+    slot = tl.program_id(1)
+    unit, pair = item // pairs, item % pairs
+    left_column = tl.load(tiles + 2 * pair) * TILE + tl.arange(0, TILE)
+    right_column = tl.load(tiles + 2 * pair + 1) * TILE + tl.arange(0, TILE)
+    left_shift = tl.load(shifts + unit * columns + left_column, mask=left_column < columns, other=0)
+    right_shift = tl.load(shifts + unit * columns + right_column, mask=right_column < columns, other=0)
+    image_multiplier, image_shift = tl.load(reciprocals), tl.load(reciprocals + 1)
+    line_multiplier, line_shift = tl.load(reciprocals + 2), tl.load(reciprocals + 3)
+    products = tl.zeros((TILE, TILE), tl.float32)
+    sums = tl.zeros((TILE,), tl.float32)
+    begin = slot.to(tl.int64) * chunks_per_program
+    for chunk in range(begin, tl.minimum(begin + chunks_per_program, stack * chunks)):
+        group = unit * stack + chunk // chunks
+        first = chunk % chunks * CHUNK
+        count = tl.minimum(rows - first, CHUNK)
+        image, start = first // per_image, first % per_image
+        left_at, left_h, left_w = _pixels_of(places, group, groups, columns, left_column, stride_c, stride_h, stride_w)
+        right_at, right_h, right_w = _pixels_of(
+            places, group, groups, columns, right_column, stride_c, stride_h, stride_w
+        )
+        chunk_products = tl.zeros((TILE, TILE), tl.float32)
+        chunk_sums = zero_tile(BLOCK, TILE, AXIS)
+        for k in range(0, count, BLOCK):
+            row = k + tl.arange(0, BLOCK)
+            q = start.to(tl.int32) + row
+            n = quotient(q, image_multiplier, image_shift)
+            line = quotient(q - n * per_image, line_multiplier, line_shift)
+            h = line * step_h
+            w = (q - n * per_image - line * per_line) * step_w
+            # 64-bit: strides times indices may pass 2**31
+            at = (image + n) * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
+            taken = row < count
+            left = _shifted(
+                X, at, h, w, taken, left_at, left_h, left_w, left_column < columns, left_shift, height, width,
+                AXIS,
+            )  # fmt: skip
+            right = _shifted(
+                X, at, h, w, taken, right_at, right_h, right_w, right_column < columns, right_shift, height, width,
+                AXIS,
+            )  # fmt: skip
+            chunk_sums += left
+            chunk_products = add_products(chunk_products, left, right, AXIS, PRECISION)
+        products += chunk_products
+        sums += tl.sum(chunk_sums, axis=AXIS)
+    record = partials + (item * slots + slot) * (TILE * TILE + TILE)
+    index = tl.arange(0, TILE)
+    tl.store(record + index[:, None] * TILE + index[None, :], products)
+    tl.store(record + TILE * TILE + index, sums)
+
+
+@triton.jit
+def _pixels_of(places, group, groups, columns, column, stride_c, stride_h, stride_w):
+    """Where the pixels of columns lie from the corner of a patch: offset, row, column."""
+    place = places + group * columns + column
+    kept = column < columns
+    c = tl.load(place, mask=kept, other=0)
+    h = tl.load(place + groups * columns, mask=kept, other=0)
+    w = tl.load(place + 2 * groups * columns, mask=kept, other=0)
+    return c.to(tl.int64) * stride_c + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w, h, w
+
+
+@triton.jit
+def _shifted(X, at, h, w, taken, column_at, column_h, column_w, kept, shift, height, width, AXIS: tl.constexpr):
+    """Y of a tile: x - s, -s in the padding, 0 for rows and columns that are none."""
+    y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(column_h, AXIS)
+    z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(column_w, AXIS)
+    asked = tl.expand_dims(taken, 1 - AXIS) & tl.expand_dims(kept, AXIS)
+    inside = asked & (y >= 0) & (y < height) & (z >= 0) & (z < width)
+    x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(column_at, AXIS), mask=inside, other=0)
+    return tl.where(asked, x.to(tl.float32) - tl.expand_dims(shift, AXIS), 0.0)
+
+
+def tile_of(columns: int) -> int:
+    """Columns of a tile, for so many columns in a group."""
+    return 32 if columns <= 32 else 64
+
+
+def configuration(columns: int, *, axis: int, precision: str) -> Configuration:
+    """That of so many columns in a group."""
+    tile = tile_of(columns)
+    constants = {"TILE": tile, "BLOCK": 32, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
+    return Configuration(constants, warps=2 if tile == 32 else 8, stages=3)
+
+
+def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+    """Partial sums (groups or 1 * pairs, slots, TILE^2 + TILE), and the tiles of each pair, (pairs, 2).
+
+    Args:
+        x: input, shape (N, C, H, W), any strides.
+        patches: which patches, and their blocks.
+        columns: theirs.
+        shifts: of the columns, (G, F), or (1, F) if pooled.
+        precision: of the products.
+    """
+    groups, F = columns.channel.shape
+    chosen = configuration(F, axis=pixel_axis(x), precision=precision)
+    tile = tile_of(F)
+    count = -(-F // tile)
+    tiles = upper_tiles(count, x.device)
+    height, width = patches.output_size(*x.shape[2:])
+    rows = len(x) * height * width
+    chunks, stack = -(-rows // CHUNK), groups // len(shifts)
+    items, record = len(shifts) * len(tiles), tile * tile + tile
+    slots = splits(items, stack * chunks, record, x.numel() * x.element_size())
+    each = -(-stack * chunks // slots)
+    slots = -(-stack * chunks // each)
+    partials = torch.empty((items, slots, record), dtype=torch.float32, device=x.device)
+    multiply_columns[(items, slots)](
+        x,
+        partials,
+        columns.places,
+        shifts,
+        tiles,
+        reciprocals(height * width, width, x.device),
+        F,
+        groups,
+        stack,
+        len(tiles),
+        rows,
+        chunks,
+        each,
+        slots,
+        height * width,
+        width,
+        *x.shape[2:],
+        *patches.stride,
+        *x.stride(),
+        **chosen.options(),
+    )
+    return partials, tiles
+
+
+@lru_cache(maxsize=64)
+def upper_tiles(count: int, device: torch.device) -> Tensor:
+    """The pairs of tiles i <= j, (pairs, 2): copied once, since a copy synchronizes."""
+    return torch.triu_indices(count, count, dtype=torch.int32).T.contiguous().to(device)
+
+
+@lru_cache(maxsize=64)
+def reciprocals(per_image: int, per_line: int, device: torch.device) -> Tensor:
+    """What divides by the patches of an image and of a line."""
+    return torch.tensor([*reciprocal(per_image), *reciprocal(per_line)], dtype=torch.int32, device=device)
+
+
+def variants() -> Iterator[Variant]:
+    """Every configuration that `products` may launch."""
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        element = TRITON_TYPES[dtype]
+        signature = {
+            "X": f"*{element}",
+            "partials": "*fp32",
+            "places": "*i32",
+            "shifts": "*fp32",
+            "tiles": "*i32",
+            "reciprocals": "*i32",
+            **dict.fromkeys(("columns", "groups", "stack", "pairs"), "i32"),
+            **dict.fromkeys(("rows", "chunks", "chunks_per_program"), "i64"),
+            **dict.fromkeys(("slots", "per_image", "per_line", "height", "width", "step_h", "step_w"), "i32"),
+            **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w"), "i64"),
+        }
+        for precision in PRECISIONS:
+            for columns in (32, 64):
+                for axis in (0, 1):
+                    layout = "pixels_last" if axis else "channels_last"
+                    yield Variant(
+                        f"covariance.im2col/{columns}/{layout}/{element}/{precision}",
+                        multiply_columns,
+                        signature,
+                        configuration(columns, axis=axis, precision=precision),
+                        precision=precision,
+                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
+                    )
