@@ -1,6 +1,7 @@
 """Where kernels can run, and the errors for where they cannot."""
 
 import os
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -29,3 +30,11 @@ def require_kernel_input(A: Tensor, name: str) -> None:
         raise ValueError(f"{name}: Triton kernels run on a GPU; got a tensor on {A.device}")
     if A.dtype == torch.bfloat16 and interpreted():
         raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
+
+
+@lru_cache(maxsize=16)
+def multiprocessors(device: torch.device) -> int:
+    """How many of them the device has; 1 where kernels are interpreted."""
+    if device.type != "cuda":
+        return 1
+    return torch.cuda.get_device_properties(device).multi_processor_count

@@ -1,0 +1,182 @@
+"""T steps for orders up to 128: one launch, a matrix at a time in each program, iterates in the program's scratch.
+
+The grid is persistent: scratch belongs to the program and not to the matrix, so that it stays in the L2 cache. A
+barrier follows every phase, since the next one reads what other threads of the program wrote.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multiplication
+from ndbench.kernels.newton_schulz.schedule import Schedule, tables
+from ndbench.kernels.newton_schulz.symmetric import (
+    entries,
+    lower_tile,
+    phase_tile,
+    reciprocal,
+    store_mirrored,
+    symmetric_entries,
+)
+from ndbench.kernels.runtime import multiprocessors
+from ndbench.kernels.variant import Configuration, Variant
+
+LARGEST_ORDER = 128
+BLOCK = 64
+
+
+@triton.jit
+def norm_of_tiles(A, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+    """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
+    squares = tl.zeros((BLOCK, BLOCK), dtype=tl.float64)
+    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+        rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
+        columns = tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
+        x = entries(A, rows, columns, n, stride_row, stride_column)
+        squares += x * x
+    return tl.sqrt(tl.sum(tl.sum(squares, axis=1), axis=0))
+
+
+@triton.jit
+def scaled_into(
+    buffer, A, scale, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr, TILES: tl.constexpr
+):
+    """Buffer <- scale (A + A^T) / 2."""
+    for tile in range(TILES):
+        row, column = lower_tile(tile)
+        rows = row * BLOCK + tl.arange(0, BLOCK)[:, None]
+        columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
+        M = symmetric_entries(A, rows, columns, n, stride_row, stride_column) * scale
+        store_mirrored(buffer, M.to(tl.float32), rows, columns, ORDER)
+
+
+@triton.jit
+def run_phases(
+    home,
+    operands,
+    factors,
+    phases,
+    n,
+    ORDER: tl.constexpr,
+    BLOCK: tl.constexpr,
+    TILES: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    OPERAND: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """All phases on the buffers of one matrix."""
+    for phase in range(phases):
+        tl.debug_barrier()
+        for tile in range(TILES):
+            row, column = lower_tile(tile)
+            phase_tile(
+                home, operands, factors, phase, row, column, n, ORDER, ORDER * ORDER, BLOCK, BLOCK_K, OPERAND, PRECISION
+            )
+    tl.debug_barrier()
+
+
+@triton.jit
+def scaled_out(
+    D, home, number, scale, n, ORDER: tl.constexpr, BLOCK: tl.constexpr
+):
+    """D <- scale times buffer `number`; D is contiguous."""
+    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+        rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
+        columns = tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
+        Z = tl.load(home + number * (ORDER * ORDER) + rows * ORDER + columns).to(tl.float64)
+        tl.store(D + rows * n + columns, (Z * scale).to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
+
+
+# nothing is specialized, so that what is compiled ahead of time is what is launched
+@triton.jit(
+    do_not_specialize=[
+        "buffers", "answer", "phases", "n", "batch", "stride_batch", "stride_row", "stride_column",
+    ],
+    do_not_specialize_on_alignment=["A"],
+)
+def steps_in_scratch(
+    A,
+    D,
+    scratch,
+    operands,
+    factors,
+    buffers,
+    answer,
+    phases,
+    n,
+    batch,
+    stride_batch: tl.int64,
+    stride_row: tl.int64,
+    stride_column: tl.int64,
+    ORDER: tl.constexpr,
+    BLOCK: tl.constexpr,
+    TILES: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    OPERAND: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """D of every matrix of one slot; D is contiguous, scratch is (slots, buffers, ORDER, ORDER)."""
+    # 64-bit: batch * n * n and strides may pass 2**31
+    home = scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER)
+    for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
+        at = tl.cast(matrix, tl.int64)
+        a = A + at * stride_batch
+        norm = norm_of_tiles(a, n, stride_row, stride_column, ORDER, BLOCK)
+        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, ORDER, BLOCK, TILES)
+        run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
+        scaled_out(D + at * n * n, home, answer, reciprocal(tl.sqrt(norm)), n, ORDER, BLOCK)
+        tl.debug_barrier()
+
+
+def configuration(n: int, multiplication: Multiplication) -> Configuration:
+    """That of order n."""
+    order = BLOCK if n <= BLOCK else 2 * BLOCK
+    tiles = {"ORDER": order, "BLOCK": BLOCK, "TILES": 1 if n <= BLOCK else 3}
+    if n <= BLOCK:
+        return Configuration({**tiles, "BLOCK_K": 16, **multiplication.constants}, warps=8, stages=3)
+    return Configuration({**tiles, "BLOCK_K": 32, **multiplication.constants}, warps=4, stages=3)
+
+
+def slots(batch: int, device: torch.device) -> int:
+    """Programs of the grid: no more than matrices, and two for each multiprocessor."""
+    return min(batch, 2 * multiprocessors(device))
+
+
+def run(A: Tensor, schedule: Schedule, precision: str) -> Tensor:
+    """D of the matrices A, (batch, n, n), any strides."""
+    batch, n = A.shape[0], A.shape[-1]
+    chosen = configuration(n, Multiplication(A.dtype, precision))
+    order, programs = chosen.constants["ORDER"], slots(batch, A.device)
+    D = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
+    scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
+    sizes = schedule.buffers, schedule.answer, len(schedule.phases), n, batch
+    steps_in_scratch[(programs,)](
+        A, D, scratch, *tables(schedule, A.device), *sizes, *A.stride(), **chosen.options()
+    )
+    return D
+
+
+def variants() -> Iterator[Variant]:
+    """Every configuration that `run` may launch."""
+    for multiplication in MULTIPLICATIONS:
+        for n in (BLOCK, 2 * BLOCK):
+            yield Variant(
+                name=f"newton_schulz.scratch/{n}/{multiplication.name}",
+                kernel=steps_in_scratch,
+                signature={
+                    "A": multiplication.pointer,
+                    "D": multiplication.pointer,
+                    "scratch": "*fp32",
+                    "operands": "*i32",
+                    "factors": "*fp32",
+                    **dict.fromkeys(("buffers", "answer", "phases", "n", "batch"), "i32"),
+                    **dict.fromkeys(("stride_batch", "stride_row", "stride_column"), "i64"),
+                },
+                configuration=configuration(n, multiplication),
+                precision=multiplication.kind,
+                divisible=("D", "scratch", "operands", "factors"),
+                vendors=multiplication.vendors,
+            )
