@@ -18,7 +18,6 @@ from ndbench.kernels.newton_schulz.symmetric import (
     lower_tile,
     phase_tile,
     reciprocal,
-    store_mirrored,
     symmetric_entries,
 )
 from ndbench.kernels.runtime import multiprocessors
@@ -29,28 +28,30 @@ BLOCK = 64
 
 
 @triton.jit
-def norm_of_tiles(A, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
-    """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
-    squares = tl.zeros((BLOCK, BLOCK), dtype=tl.float64)
-    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
-        rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
-        columns = tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
-        x = entries(A, rows, columns, n, stride_row, stride_column)
-        squares += x * x
-    return tl.sqrt(tl.sum(tl.sum(squares, axis=1), axis=0))
+def tile_of(tile, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+    """Rows and columns of one of all tiles."""
+    rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
+    return rows, tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
 
 
 @triton.jit
-def scaled_into(
-    buffer, A, scale, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr, TILES: tl.constexpr
-):
+def norm_of_tiles(A, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+    """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
+    squares = tl.zeros((), dtype=tl.float64)
+    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+        rows, columns = tile_of(tile, ORDER, BLOCK)
+        x = entries(A, rows, columns, n, stride_row, stride_column)
+        squares += tl.sum(tl.sum(x * x, axis=1), axis=0)
+    return tl.sqrt(squares)
+
+
+@triton.jit
+def scaled_into(buffer, A, scale, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
     """Buffer <- scale (A + A^T) / 2."""
-    for tile in range(TILES):
-        row, column = lower_tile(tile)
-        rows = row * BLOCK + tl.arange(0, BLOCK)[:, None]
-        columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
+    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+        rows, columns = tile_of(tile, ORDER, BLOCK)
         M = symmetric_entries(A, rows, columns, n, stride_row, stride_column) * scale
-        store_mirrored(buffer, M.to(tl.float32), rows, columns, ORDER)
+        tl.store(buffer + rows * ORDER + columns, M.to(tl.float32))
 
 
 @triton.jit
@@ -79,15 +80,12 @@ def run_phases(
 
 
 @triton.jit
-def scaled_out(
-    D, home, number, scale, n, ORDER: tl.constexpr, BLOCK: tl.constexpr
-):
-    """D <- scale times buffer `number`; D is contiguous."""
+def scaled_out(D, buffer, scale, n, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+    """D <- scale times the buffer; D is contiguous."""
     for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
-        rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
-        columns = tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
-        Z = tl.load(home + number * (ORDER * ORDER) + rows * ORDER + columns).to(tl.float64)
-        tl.store(D + rows * n + columns, (Z * scale).to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
+        rows, columns = tile_of(tile, ORDER, BLOCK)
+        Z = tl.load(buffer + rows * ORDER + columns).to(tl.float64) * scale
+        tl.store(D + rows * n + columns, Z.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
 
 
 # nothing is specialized, so that what is compiled ahead of time is what is launched
@@ -125,9 +123,9 @@ def steps_in_scratch(
         at = tl.cast(matrix, tl.int64)
         a = A + at * stride_batch
         norm = norm_of_tiles(a, n, stride_row, stride_column, ORDER, BLOCK)
-        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, ORDER, BLOCK, TILES)
+        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, ORDER, BLOCK)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
-        scaled_out(D + at * n * n, home, answer, reciprocal(tl.sqrt(norm)), n, ORDER, BLOCK)
+        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, ORDER, BLOCK)
         tl.debug_barrier()
 
 
