@@ -59,7 +59,7 @@ Group = tuple[Phase, ...]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Groups of phases in order, on buffers of which number 0 holds M_0 at first, and number 1 dM_0 of a tangent.
+    """Groups of phases in order, on buffers of which number 0 holds M_0 at first; for a tangent number 1 holds dM_0.
 
     Attributes:
         groups: each reads what the ones before it wrote.
@@ -80,14 +80,13 @@ class Schedule:
 @lru_cache(maxsize=64)
 def steps_schedule(coefficients: tuple[Coefficients, ...]) -> Schedule:
     """T steps with H = a I + b M + c M M, of forms for cubics if no c differs from zero."""
-    quintic = any(c != 0 for _, _, c in coefficients)
-    return _quintic_steps(coefficients) if quintic else _cubic_steps(coefficients)
+    return _steps(coefficients, _Buffers())
 
 
 @lru_cache(maxsize=64)
 def tangent_schedule(coefficients: tuple[Coefficients, ...]) -> Schedule:
-    """The same steps of pairs (X, dX): what was in buffer i is in 2i, its tangent in 2i + 1."""
-    values = steps_schedule(coefficients)
+    """The same steps of pairs (X, dX): what was in buffer i is in 2i, its tangent in 2i + 1. M_0 and dM_0 are kept."""
+    values = _steps(coefficients, _Buffers(kept=0))
     groups = tuple(tuple(dual for phase in group for dual in _dual(phase)) for group in values.groups)
     return Schedule(groups, 2 * values.buffers, 2 * values.answer)
 
@@ -112,11 +111,12 @@ def _padded(row: Sequence[float], width: int) -> list[float]:
 
 
 class _Buffers:
-    """Numbers of buffers that are free, the smallest first."""
+    """Numbers of buffers that are free, the smallest first; `kept` is never free again."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = -1) -> None:
         self.count = 0
         self.free: list[int] = []
+        self.kept = kept
 
     def take(self) -> int:
         """A free one."""
@@ -127,11 +127,15 @@ class _Buffers:
 
     def release(self, *numbers: int) -> None:
         """What these hold is not read again."""
-        self.free = sorted([*self.free, *numbers])
+        self.free = sorted([*self.free, *(number for number in numbers if number != self.kept)])
 
 
-def _cubic_steps(coefficients: tuple[Coefficients, ...]) -> Schedule:
-    buffers = _Buffers()
+def _steps(coefficients: tuple[Coefficients, ...], buffers: _Buffers) -> Schedule:
+    quintic = any(c != 0 for _, _, c in coefficients)
+    return _quintic_steps(coefficients, buffers) if quintic else _cubic_steps(coefficients, buffers)
+
+
+def _cubic_steps(coefficients: tuple[Coefficients, ...], buffers: _Buffers) -> Schedule:
     M, Z = buffers.take(), -1
     groups: list[Group] = []
     for k, (a, b, _) in enumerate(coefficients):
@@ -152,8 +156,7 @@ def _cubic_steps(coefficients: tuple[Coefficients, ...]) -> Schedule:
     raise ValueError("steps_schedule: there must be at least one step")
 
 
-def _quintic_steps(coefficients: tuple[Coefficients, ...]) -> Schedule:
-    buffers = _Buffers()
+def _quintic_steps(coefficients: tuple[Coefficients, ...], buffers: _Buffers) -> Schedule:
     M, Z = buffers.take(), -1
     groups: list[Group] = []
     for k, (a, b, c) in enumerate(coefficients):

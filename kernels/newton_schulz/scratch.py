@@ -35,10 +35,10 @@ def tile_of(tile, ORDER: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def norm_of_tiles(A, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def norm_of_tiles(A, n, stride_row, stride_column, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
     """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
     squares = tl.zeros((), dtype=tl.float64)
-    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+    for tile in range(tiles):
         rows, columns = tile_of(tile, ORDER, BLOCK)
         x = entries(A, rows, columns, n, stride_row, stride_column)
         squares += tl.sum(tl.sum(x * x, axis=1), axis=0)
@@ -46,9 +46,9 @@ def norm_of_tiles(A, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: t
 
 
 @triton.jit
-def scaled_into(buffer, A, scale, n, stride_row, stride_column, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def scaled_into(buffer, A, scale, n, stride_row, stride_column, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
     """Buffer <- scale (A + A^T) / 2."""
-    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+    for tile in range(tiles):
         rows, columns = tile_of(tile, ORDER, BLOCK)
         M = symmetric_entries(A, rows, columns, n, stride_row, stride_column) * scale
         tl.store(buffer + rows * ORDER + columns, M.to(tl.float32))
@@ -80,9 +80,9 @@ def run_phases(
 
 
 @triton.jit
-def scaled_out(D, buffer, scale, n, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def scaled_out(D, buffer, scale, n, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
     """D <- scale times the buffer; D is contiguous."""
-    for tile in range((ORDER // BLOCK) * (ORDER // BLOCK)):
+    for tile in range(tiles):
         rows, columns = tile_of(tile, ORDER, BLOCK)
         Z = tl.load(buffer + rows * ORDER + columns).to(tl.float64) * scale
         tl.store(D + rows * n + columns, Z.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
@@ -91,7 +91,7 @@ def scaled_out(D, buffer, scale, n, ORDER: tl.constexpr, BLOCK: tl.constexpr):
 # nothing is specialized, so that what is compiled ahead of time is what is launched
 @triton.jit(
     do_not_specialize=[
-        "buffers", "answer", "phases", "n", "batch", "stride_batch", "stride_row", "stride_column",
+        "buffers", "answer", "phases", "tiles", "n", "batch", "stride_batch", "stride_row", "stride_column",
     ],
     do_not_specialize_on_alignment=["A"],
 )
@@ -104,6 +104,7 @@ def steps_in_scratch(
     buffers,
     answer,
     phases,
+    tiles,
     n,
     batch,
     stride_batch: tl.int64,
@@ -122,10 +123,10 @@ def steps_in_scratch(
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         a = A + at * stride_batch
-        norm = norm_of_tiles(a, n, stride_row, stride_column, ORDER, BLOCK)
-        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, ORDER, BLOCK)
+        norm = norm_of_tiles(a, n, stride_row, stride_column, tiles, ORDER, BLOCK)
+        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, tiles, ORDER, BLOCK)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
-        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, ORDER, BLOCK)
+        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, tiles, ORDER, BLOCK)
         tl.debug_barrier()
 
 
@@ -150,7 +151,7 @@ def run(A: Tensor, schedule: Schedule, precision: str) -> Tensor:
     order, programs = chosen.constants["ORDER"], slots(batch, A.device)
     D = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
-    sizes = schedule.buffers, schedule.answer, len(schedule.phases), n, batch
+    sizes = schedule.buffers, schedule.answer, len(schedule.phases), (order // BLOCK) ** 2, n, batch
     steps_in_scratch[(programs,)](
         A, D, scratch, *tables(schedule, A.device), *sizes, *A.stride(), **chosen.options()
     )
@@ -170,7 +171,7 @@ def variants() -> Iterator[Variant]:
                     "scratch": "*fp32",
                     "operands": "*i32",
                     "factors": "*fp32",
-                    **dict.fromkeys(("buffers", "answer", "phases", "n", "batch"), "i32"),
+                    **dict.fromkeys(("buffers", "answer", "phases", "tiles", "n", "batch"), "i32"),
                     **dict.fromkeys(("stride_batch", "stride_row", "stride_column"), "i64"),
                 },
                 configuration=configuration(n, multiplication),
