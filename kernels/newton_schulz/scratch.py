@@ -28,28 +28,27 @@ BLOCK = 64
 
 
 @triton.jit
-def tile_of(tile, ORDER: tl.constexpr, BLOCK: tl.constexpr):
-    """Rows and columns of one of all tiles."""
-    rows = tile // (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[:, None]
-    return rows, tile % (ORDER // BLOCK) * BLOCK + tl.arange(0, BLOCK)[None, :]
+def strip_of(strip, ORDER: tl.constexpr, STRIP: tl.constexpr):
+    """Rows and columns of one strip of rows."""
+    return strip * STRIP + tl.arange(0, STRIP)[:, None], tl.arange(0, ORDER)[None, :]
 
 
 @triton.jit
-def norm_of_tiles(A, n, stride_row, stride_column, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def norm_of_tiles(A, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
     """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
     squares = tl.zeros((), dtype=tl.float64)
-    for tile in range(tiles):
-        rows, columns = tile_of(tile, ORDER, BLOCK)
+    for strip in range(strips):
+        rows, columns = strip_of(strip, ORDER, STRIP)
         x = entries(A, rows, columns, n, stride_row, stride_column)
         squares += tl.sum(tl.sum(x * x, axis=1), axis=0)
     return tl.sqrt(squares)
 
 
 @triton.jit
-def scaled_into(buffer, A, scale, n, stride_row, stride_column, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def scaled_into(buffer, A, scale, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
     """Buffer <- scale (A + A^T) / 2."""
-    for tile in range(tiles):
-        rows, columns = tile_of(tile, ORDER, BLOCK)
+    for strip in range(strips):
+        rows, columns = strip_of(strip, ORDER, STRIP)
         M = symmetric_entries(A, rows, columns, n, stride_row, stride_column) * scale
         tl.store(buffer + rows * ORDER + columns, M.to(tl.float32))
 
@@ -80,10 +79,10 @@ def run_phases(
 
 
 @triton.jit
-def scaled_out(D, buffer, scale, n, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def scaled_out(D, buffer, scale, n, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
     """D <- scale times the buffer; D is contiguous."""
-    for tile in range(tiles):
-        rows, columns = tile_of(tile, ORDER, BLOCK)
+    for strip in range(strips):
+        rows, columns = strip_of(strip, ORDER, STRIP)
         Z = tl.load(buffer + rows * ORDER + columns).to(tl.float64) * scale
         tl.store(D + rows * n + columns, Z.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
 
@@ -91,7 +90,7 @@ def scaled_out(D, buffer, scale, n, tiles, ORDER: tl.constexpr, BLOCK: tl.conste
 # nothing is specialized, so that what is compiled ahead of time is what is launched
 @triton.jit(
     do_not_specialize=[
-        "buffers", "answer", "phases", "tiles", "n", "batch", "stride_batch", "stride_row", "stride_column",
+        "buffers", "answer", "phases", "strips", "n", "batch", "stride_batch", "stride_row", "stride_column",
     ],
     do_not_specialize_on_alignment=["A"],
 )
@@ -104,13 +103,14 @@ def steps_in_scratch(
     buffers,
     answer,
     phases,
-    tiles,
+    strips,
     n,
     batch,
     stride_batch: tl.int64,
     stride_row: tl.int64,
     stride_column: tl.int64,
     ORDER: tl.constexpr,
+    STRIP: tl.constexpr,
     BLOCK: tl.constexpr,
     TILES: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -123,20 +123,20 @@ def steps_in_scratch(
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         a = A + at * stride_batch
-        norm = norm_of_tiles(a, n, stride_row, stride_column, tiles, ORDER, BLOCK)
-        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, tiles, ORDER, BLOCK)
+        norm = norm_of_tiles(a, n, stride_row, stride_column, strips, ORDER, STRIP)
+        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, strips, ORDER, STRIP)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
-        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, tiles, ORDER, BLOCK)
+        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, strips, ORDER, STRIP)
         tl.debug_barrier()
 
 
-def configuration(n: int, multiplication: Multiplication) -> Configuration:
-    """That of order n."""
-    order = BLOCK if n <= BLOCK else 2 * BLOCK
-    tiles = {"ORDER": order, "BLOCK": BLOCK, "TILES": 1 if n <= BLOCK else 3}
+def configuration(n: int, multiplication: Multiplication, stages: int = 3) -> Configuration:
+    """That of order n. Strips of more rows, and more stages in the adjoint of order 128, spill registers."""
     if n <= BLOCK:
-        return Configuration({**tiles, "BLOCK_K": 16, **multiplication.constants}, warps=8, stages=3)
-    return Configuration({**tiles, "BLOCK_K": 32, **multiplication.constants}, warps=4, stages=3)
+        tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": BLOCK, "TILES": 1, "BLOCK_K": 16}
+        return Configuration({**tiles, **multiplication.constants}, warps=8, stages=3)
+    tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": BLOCK, "TILES": 3, "BLOCK_K": 32}
+    return Configuration({**tiles, **multiplication.constants}, warps=4, stages=stages)
 
 
 def slots(batch: int, device: torch.device) -> int:
@@ -151,7 +151,7 @@ def run(A: Tensor, schedule: Schedule, precision: str) -> Tensor:
     order, programs = chosen.constants["ORDER"], slots(batch, A.device)
     D = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
-    sizes = schedule.buffers, schedule.answer, len(schedule.phases), (order // BLOCK) ** 2, n, batch
+    sizes = schedule.buffers, schedule.answer, len(schedule.phases), order // chosen.constants["STRIP"], n, batch
     steps_in_scratch[(programs,)](
         A, D, scratch, *tables(schedule, A.device), *sizes, *A.stride(), **chosen.options()
     )
@@ -171,7 +171,7 @@ def variants() -> Iterator[Variant]:
                     "scratch": "*fp32",
                     "operands": "*i32",
                     "factors": "*fp32",
-                    **dict.fromkeys(("buffers", "answer", "phases", "tiles", "n", "batch"), "i32"),
+                    **dict.fromkeys(("buffers", "answer", "phases", "strips", "n", "batch"), "i32"),
                     **dict.fromkeys(("stride_batch", "stride_row", "stride_column"), "i64"),
                 },
                 configuration=configuration(n, multiplication),

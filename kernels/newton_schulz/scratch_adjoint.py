@@ -24,18 +24,18 @@ from ndbench.kernels.newton_schulz.scratch import (
     run_phases,
     scaled_into,
     slots,
-    tile_of,
+    strip_of,
 )
 from ndbench.kernels.newton_schulz.symmetric import reciprocal
 from ndbench.kernels.variant import Variant
 
 
 @triton.jit
-def lost_to_the_norm(B, E, Z, dZ, tiles, ORDER: tl.constexpr, BLOCK: tl.constexpr):
+def lost_to_the_norm(B, E, Z, dZ, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
     """<dZ, B> + <E, Z> / 2 in float64, in a fixed order."""
     lost = tl.zeros((), dtype=tl.float64)
-    for tile in range(tiles):
-        rows, columns = tile_of(tile, ORDER, BLOCK)
+    for strip in range(strips):
+        rows, columns = strip_of(strip, ORDER, STRIP)
         at = rows * ORDER + columns
         x = tl.load(dZ + at).to(tl.float64) * tl.load(B + at) + tl.load(E + at).to(tl.float64) * tl.load(Z + at) * 0.5
         lost += tl.sum(tl.sum(x, axis=1), axis=0)
@@ -45,7 +45,7 @@ def lost_to_the_norm(B, E, Z, dZ, tiles, ORDER: tl.constexpr, BLOCK: tl.constexp
 # nothing is specialized, so that what is compiled ahead of time is what is launched
 @triton.jit(
     do_not_specialize=[
-        "buffers", "answer", "phases", "tiles", "n", "batch", "a_batch", "a_row", "a_column", "g_batch", "g_row", "g_column",
+        "buffers", "answer", "phases", "strips", "n", "batch", "a_batch", "a_row", "a_column", "g_batch", "g_row", "g_column",
     ],
     do_not_specialize_on_alignment=["A", "G"],
 )
@@ -59,7 +59,7 @@ def adjoint_in_scratch(
     buffers,
     answer,
     phases,
-    tiles,
+    strips,
     n,
     batch,
     a_batch: tl.int64,
@@ -69,6 +69,7 @@ def adjoint_in_scratch(
     g_row: tl.int64,
     g_column: tl.int64,
     ORDER: tl.constexpr,
+    STRIP: tl.constexpr,
     BLOCK: tl.constexpr,
     TILES: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -81,18 +82,18 @@ def adjoint_in_scratch(
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         E = home + ORDER * ORDER
-        c = norm_of_tiles(A + at * a_batch, n, a_row, a_column, tiles, ORDER, BLOCK)
-        scaled_into(home, A + at * a_batch, reciprocal(c), n, a_row, a_column, tiles, ORDER, BLOCK)
-        g = norm_of_tiles(G + at * g_batch, n, g_row, g_column, tiles, ORDER, BLOCK)
-        scaled_into(E, G + at * g_batch, reciprocal(g), n, g_row, g_column, tiles, ORDER, BLOCK)
+        c = norm_of_tiles(A + at * a_batch, n, a_row, a_column, strips, ORDER, STRIP)
+        scaled_into(home, A + at * a_batch, reciprocal(c), n, a_row, a_column, strips, ORDER, STRIP)
+        g = norm_of_tiles(G + at * g_batch, n, g_row, g_column, strips, ORDER, STRIP)
+        scaled_into(E, G + at * g_batch, reciprocal(g), n, g_row, g_column, strips, ORDER, STRIP)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
         Z = home + answer * (ORDER * ORDER)
         dZ = Z + ORDER * ORDER
-        lost = lost_to_the_norm(home, E, Z, dZ, tiles, ORDER, BLOCK)
+        lost = lost_to_the_norm(home, E, Z, dZ, strips, ORDER, STRIP)
         scale = g * reciprocal(c * tl.sqrt(c))
         out = dA + at * n * n
-        for tile in range(tiles):
-            rows, columns = tile_of(tile, ORDER, BLOCK)
+        for strip in range(strips):
+            rows, columns = strip_of(strip, ORDER, STRIP)
             offsets = rows * ORDER + columns
             gradient = (tl.load(dZ + offsets) - lost * tl.load(home + offsets)) * scale
             tl.store(out + rows * n + columns, gradient.to(dA.dtype.element_ty), mask=(rows < n) & (columns < n))
@@ -102,11 +103,11 @@ def adjoint_in_scratch(
 def run(A: Tensor, G: Tensor, schedule: Schedule, precision: str) -> Tensor:
     """The gradient dA from A and G, (batch, n, n), any strides; the schedule is a tangent's."""
     batch, n = A.shape[0], A.shape[-1]
-    chosen = configuration(n, Multiplication(A.dtype, precision))
+    chosen = configuration(n, Multiplication(A.dtype, precision), stages=2)
     order, programs = chosen.constants["ORDER"], slots(batch, A.device)
     dA = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
-    sizes = schedule.buffers, schedule.answer, len(schedule.phases), (order // BLOCK) ** 2, n, batch
+    sizes = schedule.buffers, schedule.answer, len(schedule.phases), order // chosen.constants["STRIP"], n, batch
     adjoint_in_scratch[(programs,)](
         A, G, dA, scratch, *tables(schedule, A.device), *sizes, *A.stride(), *G.stride(), **chosen.options()
     )
@@ -125,10 +126,10 @@ def variants() -> Iterator[Variant]:
                     "scratch": "*fp32",
                     "operands": "*i32",
                     "factors": "*fp32",
-                    **dict.fromkeys(("buffers", "answer", "phases", "tiles", "n", "batch"), "i32"),
+                    **dict.fromkeys(("buffers", "answer", "phases", "strips", "n", "batch"), "i32"),
                     **dict.fromkeys((f"{x}_{axis}" for x in "ag" for axis in ("batch", "row", "column")), "i64"),
                 },
-                configuration=configuration(n, multiplication),
+                configuration=configuration(n, multiplication, stages=2),
                 precision=multiplication.kind,
                 divisible=("dA", "scratch", "operands", "factors"),
                 vendors=multiplication.vendors,
