@@ -77,8 +77,8 @@ def verify(session: nox.Session) -> None:
     if session.posargs:
         run(session, "ndbench", "verify", *session.posargs)
         return
-    run(session, "ndbench", "verify")
-    run(session, "ndbench", "verify", "--device", "interpreter")
+    run(session, "ndbench", "verify", "--jobs", "2")
+    run(session, "ndbench", "verify", "--jobs", "2", "--device", "interpreter")
 
 
 @nox.session

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ndbench.kernels.runtime import interpreted
+from ndbench.verify.parallel import run_in_processes
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases, elsewhere, run
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="threads of PyTorch on the CPU; most problems are too small for two",
     )
+    parser.add_argument("--jobs", type=_positive, default=1, help="processes that share the work; 1 on a GPU")
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
 
@@ -70,7 +72,10 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"ndbench verify: cannot write {arguments.json}: {obstacle}", file=sys.stderr)  # noqa: T201
         return 2
     with Progress(len(chosen)) as progress, _threads(arguments.threads):
-        report = run(chosen, progress.advance)
+        if arguments.jobs == 1:
+            report = run(chosen, progress.advance)
+        else:
+            report = run_in_processes(selection, arguments.jobs, arguments.threads, progress.advance)
     show(report, elsewhere(selection))
     if arguments.json:
         save(report, arguments.json)
@@ -81,6 +86,7 @@ def _in_the_interpreter(arguments: argparse.Namespace) -> int:
     """The same in a process of its own: Triton decides once, as it loads, whether to compile or to interpret."""
     options = [text for kind in KINDS for name in getattr(arguments, kind) for text in (f"--{kind}", name)]
     options += ["--device", arguments.device, "--tier", arguments.tier, "--threads", str(arguments.threads)]
+    options += ["--jobs", str(arguments.jobs)]
     options += ["--json", arguments.json] if arguments.json else []
     program = [sys.executable, "-m", "ndbench.verify", *options]
     return subprocess.run(program, env={**os.environ, "TRITON_INTERPRET": "1"}, check=False).returncode

@@ -19,7 +19,9 @@ out. Exits with 0 if every gate holds, 1 if any does not, 2 for wrong usage."""
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser("python -m ndbench.verify.resources", description=DESCRIPTION)
-    made.add_argument("--variant", action="append", default=[], metavar="TEXT", help="only variants whose name has this")
+    made.add_argument(
+        "--variant", action="append", default=[], metavar="TEXT", help="only variants whose name has this"
+    )
     made.add_argument("--target", action="append", default=[], choices=[target.name for target in TARGETS])
     made.add_argument("--processes", type=int, default=PROCESSES, help="compilers at a time")
     made.add_argument("--json", metavar="PATH", help="write every figure and failure to this file")

@@ -85,7 +85,9 @@ def _compile(job: Job) -> Any:
     kernel = getattr(importlib.import_module(job.module), job.kernel)
     unknown = [name for name in kernel.arg_names if name not in job.signature and name not in job.constants]
     if unknown:
-        raise ValueError(f"{job.kernel}: {', '.join(unknown)} must have a type or be constant; the variant tells neither")
+        raise ValueError(
+            f"{job.kernel}: {', '.join(unknown)} must have a type or be constant; the variant tells neither"
+        )
     source = ASTSource(
         fn=kernel,
         signature={name: job.signature.get(name, "constexpr") for name in kernel.arg_names},

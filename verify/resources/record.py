@@ -55,7 +55,9 @@ def commit() -> str | None:
     """The commit of the checkout this file lies in; None outside of one, or with uncommitted changes."""
     git = ("git", "-C", str(Path(__file__).parent))
     try:
-        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], check=True, capture_output=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], check=True, capture_output=True
+        )
         head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return None

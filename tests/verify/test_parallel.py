@@ -1,0 +1,33 @@
+"""Verdicts of several processes are those of one."""
+
+import torch
+
+from ndbench.verify import command
+from ndbench.verify.parallel import _part, run_in_processes
+from ndbench.verify.runner import Selection, cases, run
+
+SELECTION = Selection(("inverse-sqrt",), ("forward", "symmetry"), ("spectral", "newton_schulz.T5"))
+
+
+def test_two_processes_give_the_verdicts_of_one():
+    alone, told = run(cases(SELECTION)), []
+    together = run_in_processes(SELECTION, 2, torch.get_num_threads(), lambda *told_of: told.append(told_of))
+    assert [(v.check, v.implementation, v.problem, v.status) for v in together.verdicts] == [
+        (v.check, v.implementation, v.problem, v.status) for v in alone.verdicts
+    ]
+    assert len(told) == len(alone.verdicts)
+    assert all(case.problem.name == verdict.problem for case, verdict in told)
+
+
+def test_parts_are_whole_problems_and_miss_none():
+    chosen = cases(SELECTION)
+    parts = [list(_part(chosen, part, 5)) for part in range(5)]
+    assert sorted(index for part in parts for index, _ in part) == list(range(len(chosen)))
+    problems = [{case.problem for _, case in part} for part in parts]
+    assert sum(map(len, problems)) == len(set().union(*problems))
+
+
+def test_the_command_takes_jobs(capsys):
+    options = ["--check", "forward", "--implementation", "spectral", "--problem", "geometric-n12-k1e3-b2-float32-s0"]
+    assert command.main([*options, "--jobs", "2"]) == 0
+    assert "1 verdicts in" in capsys.readouterr().out
