@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ndbench.catalog import CATALOG, OPERATIONS, Implementation
+from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
 from ndbench.kernels.runtime import interpreted
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
@@ -184,6 +184,7 @@ def verify(
     *,
     target: str = "exact",
     dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32),
+    derivatives: tuple[str, ...] = (),
     device: str = "cpu",
     tier: str = "quick",
     checks: tuple[str, ...] = (),
@@ -194,9 +195,12 @@ def verify(
     Args:
         function: called as the operation's public function is: an inverse square root with A of shape (batch, n, n); a
             covariance with x, the kernel size and the keywords of `ndbench.patch_covariance`.
-        operation: "inverse-sqrt", "covariance" or "deconvolution".
+        operation: "inverse-sqrt", "covariance", "deconvolution" or one of the layers, "deconvolved-conv2d" and
+            "deconvolved-linear".
         target: for inverse square roots, "exact" or the map it computes, such as "newton_schulz:5".
         dtypes: the types that it accepts; problems of other types are "not run".
+        derivatives: what it must give: any of "reverse" (gradients), "forward" and "second"; the rungs of one that is
+            neither asked for nor given are "not run".
         device: where it runs: "cpu", "cuda", or "interpreter" for Triton kernels in a process with TRITON_INTERPRET=1.
         tier: "quick" or "full".
         checks: names of the checks to run; all if empty.
@@ -207,7 +211,7 @@ def verify(
 
     Raises:
         TypeError: if `function` cannot be called.
-        ValueError: if the operation, the target, the device, the tier, or a check or problem is unknown.
+        ValueError: if the operation, the target, a derivative, the device, the tier, a check or a problem is unknown.
 
     Example:
         >>> import torch
@@ -222,9 +226,12 @@ def verify(
     for argument, value, known in (("device", device, DEVICES), ("tier", tier, TIERS)):
         if value not in known:
             raise ValueError(f"verify: {argument} must be one of {', '.join(known)}; got {value!r}")
+    if unknown := set(derivatives) - set(DERIVATIVES):
+        raise ValueError(f"verify: derivatives are {', '.join(DERIVATIVES)}; got {', '.join(sorted(unknown))}")
     if not callable(function):
         raise TypeError(f"verify: function must be callable; got {function!r}")
     name = getattr(function, "__name__", "function")
-    mine = Implementation(name, operation, function, target=parse_target(target), dtypes=dtypes, devices=(device,))
+    promises: dict[str, Any] = {"dtypes": dtypes, "derivatives": derivatives, "devices": (device,)}
+    mine = Implementation(name, operation, function, target=parse_target(target), **promises)
     chosen = Selection((operation,), checks, problems=problems, tier=tier, device=device)
     return run(cases(chosen, implementations=[mine]))

@@ -62,11 +62,11 @@ def differences(u: float, kappa: float, dimensions: int) -> float:
 
 
 def transpose(u: float, dimensions: int, c: float, r: float) -> float:
-    """<G, J E> and <J^T G, E>, relative to ||J^T G|| ||E|| / sqrt(m): 4 u (c + max(1, r)) (1 + sqrt(m)), m dimensions.
+    """<G, J E> and <J^T G, E>, relative to ||J^T G|| ||E|| / sqrt(m): 4 u (2 c + max(1, r)) (1 + sqrt(m)), m entries.
 
     Each may be off by what its gradient may; the inner products add roundings of ||J^T G|| ||E||.
     """
-    return 4 * u * (c + max(1, r)) * (1 + math.sqrt(dimensions))
+    return 4 * u * (2 * c + max(1, r)) * (1 + math.sqrt(dimensions))
 
 
 TAYLOR = 0.1

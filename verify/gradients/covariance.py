@@ -18,10 +18,10 @@ from ndbench.verify.gradients.differences import best_difference, transposed
 from ndbench.verify.gradients.differentiation import Function, gradient, record
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import CovarianceGradientProblem
+from ndbench.verify.gradients.wiring import second_derivative as second_derivative_of
 from ndbench.verify.gradients.wiring import wiring as wiring_of
 from ndbench.verify.oracles.covariance import patch_matrices
 from ndbench.verify.oracles.derivatives_covariance import collect, covariance_gradient, pixel_numbers
-from ndbench.verify.verdict import NotRun
 
 Array = NDArray[np.float64]
 
@@ -41,17 +41,11 @@ def enumeration(implementation: Implementation, problem: CovarianceGradientProbl
 
 
 def dot_product(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
-    """<g, J_mean E> + <G, J_cov E> = <dx, E>, J E by forward mode, within 4 u (1 + sqrt(pixels)) size / ||dx||.
-
-    Raises:
-        NotRun: if there is no forward mode.
-    """
+    """<g, J_mean E> + <G, J_cov E> = <dx, E>, J E by forward mode, within 4 u (1 + sqrt(pixels)) size / ||dx||."""
     phi = _phi(implementation, problem)
     measured = transposed(phi)
-    if measured is None:
-        raise NotRun("no forward mode: gradient-differences compares with J by differences")
-    # the covariance is quadratic: c = 1, and one rounding
-    allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), phi.dimensions, 1, 1) / 2
+    # rounding x is in the sizes, so that c = 0
+    allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), phi.dimensions, 0, 1)
     return Measurement(float(measured), allowed * float(_cancelled(problem, phi.gradient)))
 
 
@@ -64,8 +58,13 @@ def differences(implementation: Implementation, problem: CovarianceGradientProbl
 
 
 def wiring(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
-    """Gradcheck passes, and gradgradcheck passes or second derivatives are refused aloud."""
-    return wiring_of(_function(implementation, problem), problem.x())
+    """Gradcheck passes."""
+    return wiring_of(_function(implementation, problem), problem.x().to(implementation.place))
+
+
+def second_derivative(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """Gradgradcheck passes."""
+    return second_derivative_of(_function(implementation, problem), problem.x().to(implementation.place))
 
 
 def interleaving(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:

@@ -18,6 +18,14 @@ from ndbench.verify.verdict import NotRun
 Function = Callable[[Tensor], Any]
 
 
+class NoGradient(NotRun):
+    """The function gives no gradient: a verdict only where it promises one."""
+
+
+class NoForwardMode(NotRun):
+    """The function cannot be differentiated in forward mode: a verdict only where it promises to be."""
+
+
 def outputs(function: Function, x: Tensor) -> tuple[Tensor, ...]:
     """What the function returns for x, as a tuple."""
     found = function(x)
@@ -42,14 +50,14 @@ class Recorded:
 
         Raises:
             BrokenPromise: if it is missing, or not of the input's shape and type.
-            NotRun: if the backward pass says that there is none.
+            NoGradient: if the backward pass says that there is none.
         """
         pairs = [(y, G.to(y.device)) for y, G in zip(self.found, upstream, strict=True) if y.requires_grad]
         ys, Gs = zip(*pairs, strict=True)
         try:
             (g,) = torch.autograd.grad(ys, self.leaf, Gs, allow_unused=True)
         except NotImplementedError as error:
-            raise NotRun(f"refuses to be differentiated: {error}") from error
+            raise NoGradient(f"refuses to be differentiated: {error}") from error
         if g is None or g.shape != self.leaf.shape or g.dtype != self.leaf.dtype:
             got = "none" if g is None else f"{tuple(g.shape)} {g.dtype}"
             raise BrokenPromise(f"the gradient must be a tensor {tuple(self.leaf.shape)} {self.leaf.dtype}; got {got}")
@@ -60,13 +68,13 @@ def record(function: Function, x: Tensor, device: str = "cpu") -> Recorded:
     """Run the function on a copy of x that asks for its gradient.
 
     Raises:
-        NotRun: if the answer carries no gradient at all, as one computed by numpy, or the function refuses an input
+        NoGradient: if the answer carries no gradient at all, as one computed by numpy, or the function refuses an input
             that asks for one.
     """
     leaf = x.to(device, copy=True).requires_grad_()
     found = _differentiable_outputs(function, leaf)
     if not any(y.requires_grad for y in found):
-        raise NotRun("its answer carries no gradient")
+        raise NoGradient("its answer carries no gradient")
     return Recorded(leaf, found)
 
 
@@ -76,7 +84,7 @@ def _differentiable_outputs(function: Function, leaf: Tensor) -> tuple[Tensor, .
     except (ValueError, TypeError, RuntimeError) as error:
         # what fails without a gradient as well is no refusal
         outputs(function, leaf.detach().clone())
-        raise NotRun(f"refuses to be differentiated: {error}") from error
+        raise NoGradient(f"refuses to be differentiated: {error}") from error
 
 
 def gradient(function: Function, x: Tensor, upstream: Sequence[Tensor], device: str = "cpu") -> Tensor:
@@ -84,16 +92,20 @@ def gradient(function: Function, x: Tensor, upstream: Sequence[Tensor], device: 
     return record(function, x, device).pull_back([G.clone() for G in upstream])
 
 
-def forward_derivative(function: Function, x: Tensor, E: Tensor) -> tuple[Tensor, ...] | None:
-    """J E by forward-mode differentiation, in float64; None where the function has no forward mode."""
+def forward_derivative(function: Function, x: Tensor, E: Tensor) -> tuple[Tensor, ...]:
+    """J E by forward-mode differentiation, in float64.
+
+    Raises:
+        NoForwardMode: if the function raises, or an answer carries no tangent.
+    """
     try:
         with forward_ad.dual_level(), warnings.catch_warnings():
             # torch compiles its own forward-mode formulas in a way that it has deprecated itself
             warnings.simplefilter("ignore", DeprecationWarning)
             duals = outputs(function, forward_ad.make_dual(x.clone(), E.to(x.dtype)))  # type: ignore[no-untyped-call]
             tangents = [forward_ad.unpack_dual(y).tangent for y in duals]  # type: ignore[no-untyped-call]
-    except (RuntimeError, NotImplementedError):
-        return None
+    except (RuntimeError, NotImplementedError) as error:
+        raise NoForwardMode(f"refuses forward mode: {error}") from error
     if any(tangent is None for tangent in tangents):
-        return None
+        raise NoForwardMode("its answer carries no tangent in forward mode")
     return tuple(tangent.detach().to("cpu", torch.float64) for tangent in tangents)

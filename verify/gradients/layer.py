@@ -23,6 +23,7 @@ from ndbench.verify.gradients.differentiation import Function, gradient, record
 from ndbench.verify.gradients.layer_problems import LayerProblem
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.truths import condition, rounding
+from ndbench.verify.gradients.wiring import second_derivative as second_derivative_of
 from ndbench.verify.gradients.wiring import wiring as wiring_of
 from ndbench.verify.oracles.derivatives import Eigenpairs, differentiate
 from ndbench.verify.oracles.derivatives_layer import Layer, LayerGradient, layer_gradient, layer_output
@@ -76,8 +77,13 @@ def interleaving(implementation: Implementation, problem: LayerProblem) -> Measu
 
 
 def wiring(implementation: Implementation, problem: LayerProblem) -> Measurement:
-    """Gradcheck passes, and gradgradcheck passes or second derivatives are refused aloud."""
-    return wiring_of(function_of(implementation.function, problem), problem.x())
+    """Gradcheck passes."""
+    return wiring_of(function_of(implementation.function, problem), problem.x().to(implementation.place))
+
+
+def second_derivative(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """Gradgradcheck passes."""
+    return second_derivative_of(function_of(implementation.function, problem), problem.x().to(implementation.place))
 
 
 @dataclass(frozen=True, eq=False)

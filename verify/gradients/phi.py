@@ -82,11 +82,9 @@ class Phi:
         """One number for each problem, in a shape that multiplies x."""
         return numbers[(...,) + (None,) * self.each]
 
-    def forward_derivative(self, E: Tensor) -> Tensor | None:
-        """<G, J E> for each problem, None without a forward mode."""
+    def forward_derivative(self, E: Tensor) -> Tensor:
+        """<G, J E> for each problem, by forward mode."""
         found = forward_derivative(self.function, self.x.to(self.device), E.to(self.device))
-        if found is None:
-            return None
         return torch.stack([self.inner(y, G.double()) for y, G in zip(found, self.upstream, strict=True)]).sum(dim=0)
 
     def error(self, slope_along: Callable[[Tensor], Tensor]) -> Tensor:

@@ -61,10 +61,11 @@ def _real(seed: int) -> Roots:
     return [RootGradientProblem(m, seed=seed) for m in matrices]
 
 
-def _tiny(seed: int) -> Roots:
-    """What gradgradcheck can do in a moment."""
-    problem = MatrixProblem("geometric", 3, 5.0, batch=1, dtype=float64)
-    return [RootGradientProblem(problem, symmetric=False, seed=seed)]
+def _small(seed: int) -> Roots:
+    """What gradgradcheck can do in a moment: entry by entry, and by projections."""
+    shapes = ((3, 1), (12, 2))
+    matrices = [MatrixProblem("geometric", n, 5.0, batch=batch, dtype=float64) for n, batch in shapes]
+    return [RootGradientProblem(problem, symmetric=False, seed=seed) for problem in matrices]
 
 
 def _patches(seed: int) -> Covariances:
@@ -96,7 +97,11 @@ def _patches(seed: int) -> Covariances:
 
 def _few_pixels(seed: int) -> Covariances:
     """What gradgradcheck can do in a moment."""
-    return [CovarianceGradientProblem(CovarianceProblem(1, 1, 3, 4, 2, dtype=float64), symmetric=False, seed=seed)]
+    images = (
+        CovarianceProblem(1, 1, 3, 4, 2, dtype=float64),
+        CovarianceProblem(3, 4, 5, 4, 2, padding=1, stride=2, block=2, pooled=False, dtype=float64),
+    )
+    return [CovarianceGradientProblem(problem, symmetric=False, seed=seed) for problem in images]
 
 
 def _layers(seed: int) -> Layers:
@@ -145,9 +150,10 @@ def _large_layers(seed: int) -> Layers:
     return [replace(layer(*shape), seed=seed) for shape in shapes]
 
 
-def _tiny_layers(seed: int) -> Layers:
-    images = CovarianceProblem(1, 1, 3, 3, 2, eps=0.1, dtype=float64)
-    return [LayerProblem(images, outputs=1, steps=2, seed=seed)]
+def _small_layers(seed: int) -> Layers:
+    tiny = LayerProblem(CovarianceProblem(1, 1, 3, 3, 2, eps=0.1, dtype=float64), outputs=1, steps=2, seed=seed)
+    images = CovarianceProblem(4, 4, 5, 4, 3, padding=1, block=2, pooled=False, eps=0.1, dtype=float64)
+    return [tiny, LayerProblem(images, seed=seed)]
 
 
 @dataclass(frozen=True)
@@ -157,13 +163,13 @@ class Tier:
     closed_form: Sequence[RootGradientProblem]
     conditions: Sequence[RootGradientProblem]
     repeated: Sequence[RootGradientProblem]
-    tiny: Sequence[RootGradientProblem]
+    small: Sequence[RootGradientProblem]
     patches: Sequence[CovarianceGradientProblem]
     double_patches: Sequence[CovarianceGradientProblem]
     few_pixels: Sequence[CovarianceGradientProblem]
     layers: Sequence[LayerProblem]
     double_layers: Sequence[LayerProblem]
-    tiny_layers: Sequence[LayerProblem]
+    small_layers: Sequence[LayerProblem]
 
 
 def quick(seed: int = 0) -> Tier:
@@ -172,13 +178,13 @@ def quick(seed: int = 0) -> Tier:
         closed_form=[*_conditions(seed), *_coarse(seed), *_real(seed)],
         conditions=_conditions(seed),
         repeated=_repeated(seed),
-        tiny=_tiny(seed),
+        small=_small(seed),
         patches=_patches(seed),
         double_patches=[p for p in _patches(seed) if p.dtype == float64],
         few_pixels=_few_pixels(seed),
         layers=_layers(seed),
         double_layers=[p for p in _layers(seed) if p.dtype == float64],
-        tiny_layers=_tiny_layers(seed),
+        small_layers=_small_layers(seed),
     )
 
 

@@ -13,10 +13,11 @@ from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
-from ndbench.verify.gradients.differentiation import gradient, record
+from ndbench.verify.gradients.differentiation import Function, gradient, record
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import RootGradientProblem, matrices
 from ndbench.verify.gradients.truths import MULTIPRECISION_ORDER, Truths, truths
+from ndbench.verify.gradients.wiring import second_derivative as second_derivative_of
 from ndbench.verify.gradients.wiring import wiring as wiring_of
 from ndbench.verify.oracles.derivatives_block import (
     block_derivatives,
@@ -80,15 +81,9 @@ def differences(implementation: Implementation, problem: RootGradientProblem) ->
 
 
 def dot_product(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """<G, J E> = <J^T G, E> within 4 u (c + max(1, r)) (1 + n), J E by forward mode.
-
-    Raises:
-        NotRun: if the implementation has no forward mode; J by differences is the rung of differences.
-    """
+    """<G, J E> = <J^T G, E> within 4 u (2 c + max(1, r)) (1 + n), J E by forward mode."""
     true = judgeable(implementation, problem)
     measured = transposed(phi(implementation, problem))
-    if measured is None:
-        raise NotRun("no forward mode: gradient-differences compares with J by differences")
     u = implementation.unit_roundoff(problem.dtype)
     budget = [budgets.transpose(u, problem.n**2, *figures) for figures in _sensitivity(true)]
     return Measurement(*metrics.worst(measured, np.array(budget)), _evidence(true))
@@ -173,14 +168,22 @@ def allowed(implementation: Implementation, problem: RootGradientProblem, true: 
 
 
 def wiring(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
-    """Gradcheck passes on A -> f((A + A^T) / 2), and gradgradcheck passes or second derivatives are refused aloud."""
-    A = matrices(problem)[0]
-    return wiring_of(lambda M: implementation.function((M + M.mT) / 2), A)
+    """Gradcheck passes on A -> f((A + A^T) / 2)."""
+    return wiring_of(_of_symmetric_part(implementation), matrices(problem)[0].to(implementation.place))
+
+
+def second_derivative(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """Gradgradcheck passes on A -> f((A + A^T) / 2)."""
+    return second_derivative_of(_of_symmetric_part(implementation), matrices(problem)[0].to(implementation.place))
 
 
 def exact(implementation: Implementation) -> bool:
     """Whether the implementation claims the inverse square root itself."""
     return isinstance(implementation.target, Exact)
+
+
+def _of_symmetric_part(implementation: Implementation) -> Function:
+    return lambda M: implementation.function((M + M.mT) / 2)
 
 
 def _steepest(true: Truths) -> Batch:

@@ -1,18 +1,28 @@
 """The rungs, each with the problems it is passed on."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from ndbench.catalog import Implementation
-from ndbench.verify.check import Check
+from ndbench.verify.answers import BrokenPromise
+from ndbench.verify.check import Check, Measurement
 from ndbench.verify.gradients import covariance, layer, roots
+from ndbench.verify.gradients.differentiation import NoForwardMode, NoGradient
 from ndbench.verify.gradients.problem_sets import FULL, QUICK
+from ndbench.verify.gradients.wiring import NoSecondDerivative
+
+Judge = Callable[[Implementation, Any], Measurement]
 
 FAMILY = "gradient-"
 """What the names of all checks of gradients begin with."""
 
 LAYER = "deconvolved-conv2d"
 """The operation of a deconvolution from end to end."""
+
+
+PROMISES = {NoGradient: "reverse", NoForwardMode: "forward", NoSecondDerivative: "second"}
+"""What each refusal breaks, if it was promised."""
 
 
 def _always(implementation: Implementation) -> bool:
@@ -22,12 +32,28 @@ def _always(implementation: Implementation) -> bool:
 def _check(
     rung: str,
     operation: str,
-    judge: Callable[[Implementation, Any], Any],
+    judge: Judge,
     problems: str,
     applies: Callable[[Implementation], bool] = _always,
 ) -> Check:
     tiers = {"quick": getattr(QUICK, problems), "full": getattr(FULL, problems)}
-    return Check(FAMILY + rung, operation, judge, tiers, applies)
+    return Check(FAMILY + rung, operation, _held_to_promises(judge), tiers, applies)
+
+
+def _held_to_promises(judge: Judge) -> Judge:
+    """The same judgement, where a derivative that is refused is a failure if it was promised, and not run otherwise."""
+
+    @wraps(judge)
+    def held(implementation: Implementation, problem: Any) -> Measurement:
+        try:
+            return judge(implementation, problem)
+        except tuple(PROMISES) as refusal:
+            promise = PROMISES[type(refusal)]
+            if promise in implementation.derivatives:
+                raise BrokenPromise(f"promises {promise} derivatives, and {refusal}") from refusal
+            raise
+
+    return held
 
 
 CHECKS: tuple[Check, ...] = (
@@ -39,7 +65,8 @@ CHECKS: tuple[Check, ...] = (
     _check("differences", "inverse-sqrt", roots.differences, "conditions"),
     _check("dot-product", "inverse-sqrt", roots.dot_product, "conditions"),
     _check("taylor", "inverse-sqrt", roots.taylor, "conditions"),
-    _check("wiring", "inverse-sqrt", roots.wiring, "tiny"),
+    _check("wiring", "inverse-sqrt", roots.wiring, "small"),
+    _check("second-derivative", "inverse-sqrt", roots.second_derivative, "small"),
     _check("batch-independence", "inverse-sqrt", roots.batch_independence, "closed_form"),
     _check("interleaving", "inverse-sqrt", roots.interleaving, "conditions"),
     _check("inputs-unchanged", "inverse-sqrt", roots.inputs_unchanged, "conditions"),
@@ -47,10 +74,12 @@ CHECKS: tuple[Check, ...] = (
     _check("differences", "covariance", covariance.differences, "double_patches"),
     _check("dot-product", "covariance", covariance.dot_product, "double_patches"),
     _check("wiring", "covariance", covariance.wiring, "few_pixels"),
+    _check("second-derivative", "covariance", covariance.second_derivative, "few_pixels"),
     _check("interleaving", "covariance", covariance.interleaving, "patches"),
     _check("closed-form", LAYER, layer.closed_form, "layers"),
     _check("differences", LAYER, layer.differences, "double_layers"),
     _check("correction", LAYER, layer.correction, "double_layers"),
-    _check("wiring", LAYER, layer.wiring, "tiny_layers"),
+    _check("wiring", LAYER, layer.wiring, "small_layers"),
+    _check("second-derivative", LAYER, layer.second_derivative, "small_layers"),
     _check("interleaving", LAYER, layer.interleaving, "layers"),
 )

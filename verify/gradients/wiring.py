@@ -12,44 +12,55 @@ from torch.autograd.gradcheck import GradcheckError
 
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients.differentiation import Function, outputs, record
+from ndbench.verify.verdict import NotRun
 
 REFUSED = (RuntimeError, NotImplementedError)
+ENTRIES = 12
+"""Up to so many entries of x every derivative is compared; beyond, random projections of them."""
+
+
+class NoSecondDerivative(NotRun):
+    """The gradient cannot be differentiated: a verdict only where that is promised."""
 
 
 def wiring(function: Function, x: Tensor) -> Measurement:
-    """Measured is how many of gradcheck and gradgradcheck fail; a function may refuse second derivatives aloud.
+    """Measured is whether gradcheck fails.
 
     Raises:
-        NotRun: if the answer carries no gradient, or refuses to be differentiated.
+        NoGradient: if the answer carries no gradient, or refuses to be differentiated.
     """
     recorded = record(function, x)
     recorded.pull_back([torch.ones_like(y) for y in recorded.found])
-    failed = {"gradcheck": _failure(torch.autograd.gradcheck, function, x)}
-    refusal = _refusal(function, x)
-    if not refusal:
-        failed["gradgradcheck"] = _failure(torch.autograd.gradgradcheck, function, x)
-    shown = {name: message for name, message in failed.items() if message}
-    second = f"refused: {refusal}" if refusal else "given"
-    return Measurement(len(shown), 0, {"second derivatives": second, **shown})
+    return _verdict(torch.autograd.gradcheck, function, x)
+
+
+def second_derivative(function: Function, x: Tensor) -> Measurement:
+    """Measured is whether gradgradcheck fails.
+
+    Raises:
+        NoGradient: as `wiring`.
+        NoSecondDerivative: if differentiating a gradient raises an error, or it depends on nothing.
+    """
+    leaf = record(function, x).leaf
+    found = [y for y in outputs(function, leaf) if y.requires_grad]
+    try:
+        (g,) = torch.autograd.grad([(y * y).sum() for y in found], leaf, create_graph=True)
+        torch.autograd.grad(g.sum(), leaf)
+    except REFUSED as error:
+        raise NoSecondDerivative(f"refuses second derivatives: {str(error).strip().splitlines()[0]}") from error
+    return _verdict(torch.autograd.gradgradcheck, function, x)
+
+
+def _verdict(check: Callable[..., Any], function: Function, x: Tensor) -> Measurement:
+    complaint = _failure(check, function, x)
+    return Measurement(float(bool(complaint)), 0, {"complaint": complaint} if complaint else {})
 
 
 def _failure(check: Callable[..., Any], function: Function, x: Tensor) -> str:
     """What a check complains of; empty if it passes."""
     leaf = x.clone().requires_grad_()
     try:
-        check(function, (leaf,))
+        check(function, (leaf,), fast_mode=x.numel() > ENTRIES)
     except GradcheckError as error:
-        return str(error).strip().splitlines()[0]
-    return ""
-
-
-def _refusal(function: Function, x: Tensor) -> str:
-    """The first line of the error that a second derivative raises; empty if it is given."""
-    leaf = x.clone().requires_grad_()
-    found = [y for y in outputs(function, leaf) if y.requires_grad]
-    try:
-        (g,) = torch.autograd.grad([(y * y).sum() for y in found], leaf, create_graph=True)
-        torch.autograd.grad(g.sum(), leaf)
-    except REFUSED as error:
         return str(error).strip().splitlines()[0]
     return ""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ndbench import deconvolve, inverse_sqrt, patch_covariance, roots
-from ndbench.catalog import CATALOG, Implementation
+from ndbench.catalog import CATALOG, DERIVATIVES, Implementation
 from ndbench.roots.precision import identity_like
 from ndbench.targets import Steps
 from ndbench.verify.gradients.suite import FAMILY, LAYER
@@ -184,6 +184,41 @@ def constant_scale(A: Tensor) -> Tensor:
     return Z
 
 
+class Refused(Function):
+    """x itself, with a tangent that cannot be had."""
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+    @staticmethod
+    def jvp(ctx, t):
+        raise RuntimeError("size mismatch")
+
+
+def detached_input(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *arguments, **how: function(x.detach(), *arguments, **how)
+
+
+def raising(A: Tensor) -> Tensor:
+    if A.requires_grad:
+        raise RuntimeError("expected scalar type Double but found Float")
+    return loop(A)
+
+
+def second_derivative_detached(A: Tensor) -> Tensor:
+    """Right gradients, and beyond order 3 one that cannot be differentiated again."""
+    return loop(A) if A.shape[-1] <= 3 else changed(lambda g, *_: g.detach())(A)
+
+
 class SharedBuffer:
     """Keeps the last question in a buffer, and differentiates at what the buffer holds by then."""
 
@@ -233,11 +268,16 @@ ROOT_SABOTAGE = (
     root("saved tensor overwritten", "interleaving", SharedBuffer(loop)),
     root("upstream gradient changed in place", "inputs-unchanged", changed(upstream_symmetrized_in_place)),
     root("tangent halved", "dot-product", lambda A: loop(HalvedTangent.apply(A))),
-    root("second derivative of a constant", "wiring", lambda A: Constant.apply(A, loop)),
+    root("one percent too large", "wiring", changed(lambda g, *_: g * 1.01)),
+    root("second derivative of a constant", "second-derivative", lambda A: Constant.apply(A, loop)),
     root("NaN at repeated eigenvalues", "repeated", eigenvectors_through_autograd, SPECTRAL),
     root("five steps for the exact root", "lyapunov", borrowed(loop, spectral), SPECTRAL),
     root("gap kept from zero by 1e-8", "closed-form", borrowed(by_subtraction, spectral), SPECTRAL),
     root("determinantal scale held constant", "block-matrix", constant_scale, SCALED),
+    root("answer detached", "closed-form", detached_input(loop)),
+    root("raises when a gradient is asked for", "closed-form", raising),
+    root("forward mode raises", "dot-product", lambda A: loop(Refused.apply(A))),
+    root("second derivative refused beyond order 3", "second-derivative", second_derivative_detached),
     root("scaled by 1.15 in bfloat16", "closed-form", changed(lambda g, *_: g * 1.15, NS5.function), IN_BFLOAT16),
     root("one step too few in bfloat16", "closed-form", borrowed(FOUR_STEPS, NS5.function), IN_BFLOAT16),
     root(
@@ -275,6 +315,11 @@ def mean_forgotten(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tens
     return mean * 1.0 + 0 * mean.detach() - (mean - mean.detach()), cov
 
 
+def mean_detached(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    mean, cov = covariance(x, *arguments, **how)
+    return mean.detach(), cov
+
+
 def uncentered(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
     mean, cov = covariance(x, *arguments, **how)
     held = mean.detach()
@@ -292,7 +337,7 @@ def plain(name: str, rung: str, function: Callable[..., Any]) -> Sabotage:
     return Sabotage(name, rung, replace(IM2COL, name=f"sabotaged: {name}", function=function))
 
 
-def covariance_second_derivative_of_a_constant(x: Tensor, *arguments: Any, **how: Any) -> Any:
+def covariance_twice_of_a_constant(x: Tensor, *arguments: Any, **how: Any) -> Any:
     return Constant.apply(x, lambda x: covariance(x, *arguments, **how))
 
 
@@ -316,7 +361,10 @@ COVARIANCE_SABOTAGE = (
     plain("uncentered", "enumeration", uncentered),
     plain("upper triangle of G", "enumeration", unsymmetrized),
     plain("covariance tangent halved", "dot-product", covariance_tangent_halved),
-    plain("covariance second derivative of a constant", "wiring", covariance_second_derivative_of_a_constant),
+    of_covariance("one percent too large, covariance", "wiring", lambda g, *_, how: g * 1.01),
+    plain("covariance second derivative of a constant", "second-derivative", covariance_twice_of_a_constant),
+    plain("covariance detached", "enumeration", detached_input(covariance)),
+    plain("mean detached from x", "enumeration", mean_detached),
     plain("covariance buffer overwritten", "interleaving", covariance_of_a_shared_buffer),
 )
 
@@ -339,7 +387,7 @@ def first_block_detached(mean: Tensor, D: Tensor, correction: bool) -> tuple[Ten
     return mean, D if D.ndim == 2 else torch.cat([D[:1].detach(), D[1:]])
 
 
-RIGHT_LAYER = Implementation("layer", LAYER, partial(layer, detach=as_asked), devices=("cpu",))
+RIGHT_LAYER = Implementation("layer", LAYER, partial(layer, detach=as_asked), devices=("cpu",), derivatives=DERIVATIVES)
 
 
 def of_layer(name: str, rung: str, detach: Callable[..., Any]) -> Sabotage:
@@ -349,6 +397,10 @@ def of_layer(name: str, rung: str, detach: Callable[..., Any]) -> Sabotage:
 
 def layer_second_derivative_of_a_constant(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
     return Constant.apply(x, lambda x: layer(x, *tensors, detach=as_asked, **how))
+
+
+def layer_too_large(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return Tampered.apply(x, lambda x: layer(x, *tensors, detach=as_asked, **how), lambda g, *_: g * 1.01)
 
 
 def layer_of_a_shared_buffer(x: Tensor, *tensors: Tensor, **how: Any) -> Any:
@@ -363,10 +415,12 @@ LAYER_SABOTAGE = (
     of_layer("D detached in one block", "closed-form", first_block_detached),
     of_layer("D detached in one block, by differences", "differences", first_block_detached),
     of_layer("correction cannot be switched off", "correction", lambda mean, D, _: (mean, D)),
+    Sabotage("x detached", "closed-form", replace(RIGHT_LAYER, function=detached_input(RIGHT_LAYER.function))),
+    Sabotage("layer one percent too large", "wiring", replace(RIGHT_LAYER, function=layer_too_large)),
     Sabotage("layer buffer overwritten", "interleaving", replace(RIGHT_LAYER, function=layer_of_a_shared_buffer)),
     Sabotage(
         "layer second derivative of a constant",
-        "wiring",
+        "second-derivative",
         replace(RIGHT_LAYER, function=layer_second_derivative_of_a_constant),
     ),
 )

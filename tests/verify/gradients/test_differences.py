@@ -6,6 +6,7 @@ import torch
 from torch.autograd import Function
 
 from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
+from ndbench.verify.gradients.differentiation import NoForwardMode
 from ndbench.verify.gradients.phi import Phi
 
 X = torch.tensor(np.random.default_rng(0).standard_normal((3, 5)))
@@ -58,8 +59,9 @@ def test_forward_mode_is_the_transpose():
     assert (transposed(phi(cubes)) < 1e-15).all()
 
 
-def test_no_forward_mode_is_none():
-    assert transposed(phi(Wrong.apply)) is None
+def test_no_forward_mode_is_said():
+    with pytest.raises(NoForwardMode, match="refuses forward mode"):
+        transposed(phi(Wrong.apply))
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])

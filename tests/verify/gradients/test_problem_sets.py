@@ -46,7 +46,7 @@ def test_layers():
 
 
 def test_differences_are_taken_in_float64():
-    for name in ("conditions", "tiny", "double_patches", "few_pixels", "double_layers", "tiny_layers"):
+    for name in ("conditions", "small", "double_patches", "few_pixels", "double_layers", "small_layers"):
         assert {p.dtype for p in getattr(QUICK, name)} == {torch.float64}
 
 
