@@ -14,6 +14,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0") == "1"
 
 
+def on_amd() -> bool:
+    """Whether PyTorch was built for AMD devices."""
+    return torch.version.hip is not None
+
+
 def require_kernel_input(A: Tensor, name: str) -> None:
     """Raise unless kernels can read A: of a float type they have, on a device that runs them."""
     if A.dtype not in FLOATS:

@@ -220,6 +220,8 @@ INVERSE_SQRT = (
     *_kernels("newton_schulz", 15, scale_free=True),
     *_kernels("minimax_cubic", 5, scale_free=True),
     *_kernels("minimax_quintic", 5, scale_free=True),
+    *_kernels("denman_beavers", 4),
+    *_kernels("denman_beavers", 9, 4),
     # nine scaled steps are the root, which eigh reaches no closer than its own backward error (docs/findings.md)
     _steps("denman_beavers", 9, 4, adjoint="eigenbasis", growth=0.75),
 )

@@ -11,7 +11,7 @@ from ndbench import roots
 from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
-from ndbench.roots.adjoints.choice import ADJOINTS, recurrence_for, steps_of
+from ndbench.roots.adjoints.choice import ADJOINTS, recorded, recurrence_for, steps_of
 from ndbench.roots.adjoints.refusals import severed, without_forward_mode, without_gradient
 from ndbench.roots.coefficients import schedule
 from ndbench.roots.precision import identity_like, working_type
@@ -29,7 +29,7 @@ METHODS = (
 POLYNOMIAL = ("newton_schulz", "minimax_cubic", "minimax_quintic")
 """Methods that evaluate a polynomial of A: they need no inverse, so A may be semidefinite to rounding."""
 ITERATIVE = METHODS[:5]
-KERNELS = POLYNOMIAL
+KERNELS = (*POLYNOMIAL, "denman_beavers")
 """Methods that Triton kernels serve."""
 
 
@@ -63,11 +63,13 @@ def inverse_sqrt(
         scaled_steps: "denman_beavers" only: steps with determinantal scaling, 0 to T; None scales every step.
         check: validate A first and raise, naming the batch indices. With False nothing is raised for A's values: the
             answer is NaN in exactly the matrices at fault, and nothing synchronizes (SciPy's methods copy to the CPU).
-        backend: "torch"; "triton" for kernels of "newton_schulz" and the minimax methods in float32, float16 and
-            bfloat16 on a GPU, with an adjoint of their own that keeps nothing; "auto" for "triton" wherever that is
-            possible, and "torch" everywhere else.
+        backend: "torch"; "triton" for kernels of "newton_schulz", the minimax methods and "denman_beavers" in float32,
+            float16 and bfloat16 on a GPU, with an adjoint of their own, which keeps nothing for the polynomial methods;
+            "auto" for "triton" wherever that is possible, and "torch" everywhere else. Kernels of "denman_beavers"
+            invert in float64, so that they lose far less than the condition number.
         precision: of the float32 products of kernels: "ieee" (for None), "tf32x3" (three tf32 products for each,
-            nearly as exact) or "tf32" (11 bits). PyTorch's own follow `torch.set_float32_matmul_precision`.
+            nearly as exact) or "tf32" (11 bits); "denman_beavers" multiplies in "ieee" up to order 64 all the same.
+            PyTorch's own follow `torch.set_float32_matmul_precision`.
         adjoint: how the gradient is computed.
             "reverse": by reversing exactly T steps, from the iterates kept; the answer is that of the loop, bit for
             bit. For "newton_schulz", "minimax_*" and "denman_beavers".
@@ -258,7 +260,7 @@ class _Options:
         # Triton is loaded when it is first asked for
         from ndbench.kernels.roots import by_kernels  # noqa: PLC0415
 
-        return with_adjoint(A, by_kernels(self._iteration(), precision))
+        return with_adjoint(A, by_kernels(self._iteration(), precision, recorded=recorded(A)))
 
     def _with_adjoint(self, A: Tensor) -> Tensor:
         iteration = None if self.method == "spectral" else self._iteration()

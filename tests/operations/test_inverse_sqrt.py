@@ -207,7 +207,7 @@ def test_unknown_backend():
 def test_triton_is_not_replaced_in_silence():
     message = (
         "inverse_sqrt: there is no Triton kernel for method 'spectral', only for newton_schulz, minimax_cubic, "
-        "minimax_quintic; use backend='torch'"
+        "minimax_quintic, denman_beavers; use backend='torch'"
     )
     with pytest.raises(NotImplementedError, match=exactly(message)):
         inverse_sqrt(FIVE_FOUR, method="spectral", backend="triton")

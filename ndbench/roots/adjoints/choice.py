@@ -54,15 +54,16 @@ def recurrence_for(A: Tensor, adjoint: str, iteration: Coupled | ProductForm | N
     """
     if iteration is None:
         exact = Spectral(lyapunov=adjoint == "lyapunov")
-        return exact if adjoint != "auto" or _recorded(A) else Recomputed(exact)
-    if adjoint == "auto" and not _recorded(A):
+        return exact if adjoint != "auto" or recorded(A) else Recomputed(exact)
+    if adjoint == "auto" and not recorded(A):
         return Recomputed(iteration)
     if adjoint == "eigenbasis" or (adjoint == "auto" and _suits_the_eigenbasis(A, iteration)):
         return Eigenbasis(iteration)
     return iteration
 
 
-def _recorded(A: Tensor) -> bool:
+def recorded(A: Tensor) -> bool:
+    """Whether autograd records what is computed from A."""
     return torch.is_grad_enabled() and A.requires_grad
 
 
