@@ -79,8 +79,9 @@ def adjoint_in_registers(
     G += matrix * g_batch
     c = norm_of(A, rows, columns, n, a_row, a_column)
     g = norm_of(G, rows, columns, n, g_row, g_column)
-    M = (symmetric_entries(A, rows, columns, n, a_row, a_column) * reciprocal(c)).to(tl.float32)
-    dM = (symmetric_entries(G, rows, columns, n, g_row, g_column) * reciprocal(g)).to(tl.float32)
+    B = (symmetric_entries(A, rows, columns, n, a_row, a_column) * reciprocal(c)).to(tl.float32)
+    E = (symmetric_entries(G, rows, columns, n, g_row, g_column) * reciprocal(g)).to(tl.float32)
+    M, dM = B, E
     eye = tl.where((rows == columns) & (rows < n), 1.0, 0.0)
     if QUINTIC:
         H, dH = quadratic_pair(M, dM, eye, coefficients, OPERAND, PRECISION)
@@ -103,9 +104,7 @@ def adjoint_in_registers(
             a, b = tl.load(coefficients + 3 * step), tl.load(coefficients + 3 * step + 1)
             dZ = a * dZ + b * product_tangent(Z, dZ, M, dM, OPERAND, PRECISION)
             Z = a * Z + b * product(Z, M, OPERAND, PRECISION)
-    B = symmetric_entries(A, rows, columns, n, a_row, a_column) * reciprocal(c)
-    E = symmetric_entries(G, rows, columns, n, g_row, g_column) * reciprocal(g)
-    lost = tl.sum(tl.sum(dZ.to(tl.float64) * B + Z.to(tl.float64) * E * 0.5, axis=1), axis=0)
+    lost = tl.sum(tl.sum(dZ.to(tl.float64) * B + E.to(tl.float64) * Z * 0.5, axis=1), axis=0)
     gradient = (dZ.to(tl.float64) - lost * B) * (g * reciprocal(c * tl.sqrt(c)))
     # dZ is symmetric but for rounding
     gradient = 0.5 * (gradient + tl.trans(gradient))
@@ -116,7 +115,7 @@ def adjoint_in_registers(
 def configuration(n: int, multiplication: Multiplication, *, quintic: bool) -> Configuration:
     """That of order n."""
     steps = small.configuration(n, multiplication, quintic=quintic)
-    return Configuration(steps.constants, warps=2 if n <= 16 else 4)
+    return Configuration(steps.constants, warps=2 if n <= 16 else 8 if quintic else 4)
 
 
 def run(A: Tensor, G: Tensor, coefficients: Tensor, *, quintic: bool, precision: str) -> Tensor:
