@@ -1,4 +1,7 @@
-"""T steps of Newton-Schulz and minimax iterations, with their adjoint, by Triton kernels."""
+"""T steps of Newton-Schulz and minimax iterations, with their adjoint, by Triton kernels.
+
+Which kernel serves a matrix depends on its order alone, so a matrix gets the same bits in every batch.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +10,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ndbench.kernels.newton_schulz import small
+from ndbench.kernels.newton_schulz import scratch, scratch_adjoint, small, small_adjoint, tiled
+from ndbench.kernels.newton_schulz.schedule import steps_schedule, tangent_schedule
 from ndbench.kernels.precision import require_precision
 from ndbench.kernels.runtime import require_kernel_input
 from ndbench.kernels.variant import Variant
@@ -30,37 +34,57 @@ class CoupledKernels:
     precision: str
 
     def computed_in(self, dtype: torch.dtype) -> torch.dtype:
-        """Half types use their own products, with sums in float32."""
+        """Half types use their own products, with sums and iterates in float32."""
         return dtype
 
     def run(self, A: Tensor) -> tuple[Tensor, ...]:
         """D alone."""
-        require_kernel_input(A, NAME)
-        require_precision(self.precision, A.dtype, NAME)
-        if A.shape[-1] > small.LARGEST_ORDER:
-            raise NotImplementedError(
-                f"{NAME}: the kernels serve orders up to {small.LARGEST_ORDER}; got {A.shape[-1]}"
-            )
-        coefficients, quintic = _table(self.iteration.coefficients, A.device), _quintic(self.iteration)
-        D = small.run(A.reshape(-1, *A.shape[-2:]), coefficients, quintic=quintic, precision=self.precision)
+        self._require_served(A)
+        n, matrices = A.shape[-1], _batch(A)
+        if n <= small.LARGEST_ORDER:
+            D = small.run(matrices, self._table(A), quintic=self._quintic, precision=self.precision)
+        else:
+            steps = scratch.run if n <= scratch.LARGEST_ORDER else tiled.run
+            D = steps(matrices, steps_schedule(self.iteration.coefficients), self.precision)
         return (D.view(A.shape),)
 
     def pull_back(self, A: Tensor, saved: tuple[Tensor, ...], G: Tensor) -> Tensor:
-        """The gradient."""
-        raise NotImplementedError("inverse_sqrt: the kernels have no adjoint yet")
+        """The gradient, symmetric, by the tangent of the steps in direction sym(G)."""
+        self._require_served(A)
+        n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
+        if n <= small.LARGEST_ORDER:
+            options = {"quintic": self._quintic, "precision": self.precision}
+            dA = small_adjoint.run(matrices, gradients, self._table(A), **options)
+        else:
+            adjoint = scratch_adjoint.run if n <= scratch.LARGEST_ORDER else tiled.pull_back
+            dA = adjoint(matrices, gradients, tangent_schedule(self.iteration.coefficients), self.precision)
+        return dA.view(A.shape)
 
     def smooth(self) -> Coupled:
         """The same steps in PyTorch's operations: derivatives of higher order do not run in kernels."""
         return self.iteration.smooth()
 
+    @property
+    def _quintic(self) -> bool:
+        return any(c != 0 for _, _, c in self.iteration.coefficients)
+
+    def _table(self, A: Tensor) -> Tensor:
+        return _table(self.iteration.coefficients, A.device)
+
+    def _require_served(self, A: Tensor) -> None:
+        require_kernel_input(A, NAME)
+        require_precision(self.precision, A.dtype, NAME)
+
 
 def variants() -> Iterator[Variant]:
     """Every configuration that may be launched."""
-    yield from small.variants()
+    for kernels in (small, small_adjoint, scratch, scratch_adjoint, tiled):
+        yield from kernels.variants()
 
 
-def _quintic(iteration: Coupled) -> bool:
-    return any(c != 0 for _, _, c in iteration.coefficients)
+def _batch(A: Tensor) -> Tensor:
+    """A as (batch, n, n): a view, unless its leading dimensions do not merge."""
+    return A.reshape(-1, *A.shape[-2:])
 
 
 @lru_cache(maxsize=64)

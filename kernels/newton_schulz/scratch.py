@@ -90,7 +90,15 @@ def scaled_out(D, buffer, scale, n, strips, ORDER: tl.constexpr, STRIP: tl.const
 # nothing is specialized, so that what is compiled ahead of time is what is launched
 @triton.jit(
     do_not_specialize=[
-        "buffers", "answer", "phases", "strips", "n", "batch", "stride_batch", "stride_row", "stride_column",
+        "buffers",
+        "answer",
+        "phases",
+        "strips",
+        "n",
+        "batch",
+        "stride_batch",
+        "stride_row",
+        "stride_column",
     ],
     do_not_specialize_on_alignment=["A"],
 )
@@ -152,9 +160,7 @@ def run(A: Tensor, schedule: Schedule, precision: str) -> Tensor:
     D = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
     sizes = schedule.buffers, schedule.answer, len(schedule.phases), order // chosen.constants["STRIP"], n, batch
-    steps_in_scratch[(programs,)](
-        A, D, scratch, *tables(schedule, A.device), *sizes, *A.stride(), **chosen.options()
-    )
+    steps_in_scratch[(programs,)](A, D, scratch, *tables(schedule, A.device), *sizes, *A.stride(), **chosen.options())
     return D
 
 

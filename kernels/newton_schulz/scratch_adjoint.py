@@ -45,7 +45,18 @@ def lost_to_the_norm(B, E, Z, dZ, strips, ORDER: tl.constexpr, STRIP: tl.constex
 # nothing is specialized, so that what is compiled ahead of time is what is launched
 @triton.jit(
     do_not_specialize=[
-        "buffers", "answer", "phases", "strips", "n", "batch", "a_batch", "a_row", "a_column", "g_batch", "g_row", "g_column",
+        "buffers",
+        "answer",
+        "phases",
+        "strips",
+        "n",
+        "batch",
+        "a_batch",
+        "a_row",
+        "a_column",
+        "g_batch",
+        "g_row",
+        "g_column",
     ],
     do_not_specialize_on_alignment=["A", "G"],
 )

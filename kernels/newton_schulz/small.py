@@ -85,9 +85,7 @@ def steps_in_registers(
             a, b = tl.load(coefficients + 3 * step), tl.load(coefficients + 3 * step + 1)
             Z = a * Z + b * product(Z, M, OPERAND, PRECISION)
     answer = Z.to(tl.float64) * reciprocal(tl.sqrt(norm))
-    tl.store(
-        D + matrix * n * n + rows * n + columns, answer.to(D.dtype.element_ty), mask=(rows < n) & (columns < n)
-    )
+    tl.store(D + matrix * n * n + rows * n + columns, answer.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
 
 
 def configuration(n: int, multiplication: Multiplication, *, quintic: bool) -> Configuration:

@@ -123,9 +123,7 @@ def run(A: Tensor, G: Tensor, coefficients: Tensor, *, quintic: bool, precision:
     batch, n = A.shape[0], A.shape[-1]
     dA = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     options = configuration(n, Multiplication(A.dtype, precision), quintic=quintic).options()
-    adjoint_in_registers[(batch,)](
-        A, G, dA, coefficients, n, len(coefficients), *A.stride(), *G.stride(), **options
-    )
+    adjoint_in_registers[(batch,)](A, G, dA, coefficients, n, len(coefficients), *A.stride(), *G.stride(), **options)
     return dA
 
 
