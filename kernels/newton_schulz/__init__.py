@@ -53,8 +53,8 @@ class CoupledKernels:
         self._require_served(A)
         n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
         if n <= small.LARGEST_ORDER:
-            options = {"quintic": self._quintic, "precision": self.precision}
-            dA = small_adjoint.run(matrices, gradients, self._table(A), **options)
+            table = self._table(A)
+            dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)
         else:
             adjoint = scratch_adjoint.run if n <= scratch.LARGEST_ORDER else tiled.pull_back
             dA = adjoint(matrices, gradients, tangent_schedule(self.iteration.coefficients), self.precision)

@@ -87,7 +87,7 @@ def adjoint_in_scratch(
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """dA of every matrix of one slot; dA is contiguous, scratch is (slots, buffers, ORDER, ORDER)."""
+    """The gradient of every matrix of one slot; dA is contiguous, scratch is (slots, buffers, ORDER, ORDER)."""
     # 64-bit: batch * n * n and strides may pass 2**31
     home = scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER)
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):

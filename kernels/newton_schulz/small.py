@@ -2,7 +2,7 @@
 
 The forms are those of `schedule`, with the first step's Z_1 = a I + b M_0 free and the last M left out:
 
-    cubic:    W = a M + b M M,           M <- a W + b W M,    Z <- a Z + b Z M (the new M, coefficients of the next step)
+    cubic:    W = a M + b M M,           M <- a W + b W M,    Z <- a Z + b Z M (M and a, b of the next step)
     quintic:  H = a I + b M + c M M,     M <- (H M) H,        Z <- Z H
 """
 
