@@ -11,19 +11,37 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ndbench.covariance.assembly import pool
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance import (
     adjoint,
     adjoint_constants,
     adjoint_matrices,
+    classes,
     columns,
     im2col_assembly,
     im2col_products,
+    lagged_assembly,
+    lagged_means,
+    lagged_plan,
+    lagged_products,
     partials,
     shift,
 )
 from ndbench.kernels.variant import Variant
 
+MODULES = (
+    shift,
+    im2col_products,
+    im2col_assembly,
+    lagged_products,
+    lagged_means,
+    lagged_assembly,
+    partials,
+    adjoint_constants,
+    adjoint_matrices,
+    adjoint,
+)
 Algorithm = Callable[[Tensor, Patches, str], tuple[Tensor, Tensor]]
 
 
@@ -39,7 +57,34 @@ def im2col(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
 
 
-ALGORITHMS = {"im2col": im2col}
+def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]:
+    """Mean and covariance by one product for each lag and piece of the image."""
+    tables = classes.ClassTables.of(patches, x.shape[1], x.device)
+    shape, stack = tuple(x.shape), tables.count // tables.units
+    all_chunks = lagged_plan.all_chunks(patches, shape, stack)
+    record = lagged_products.record_of(tables.m)
+    planes = tables.units * (-(-tables.m // lagged_products.tile_of(tables.m))) ** 2
+    slots = partials.splits(planes, all_chunks, record, x.numel() * x.element_size())
+    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, -(-all_chunks // slots), x.device)
+    shifts = shift.sampled_shift(x)[tables.members]
+    shifts = shifts if tables.units == tables.count else shifts.mean(0, keepdim=True)
+    parts = lagged_products.products(x, patches, plan, tables, shifts, precision)
+    totals = partials.total(parts, plan.first)
+    height, width = patches.output_size(*x.shape[2:])
+    rows = len(x) * height * width * stack
+    groups = patches.groups(x.shape[1]) // stack
+    inside, outside = lagged_means.means(totals, shifts, plan, tables, groups, rows)
+    pooled = patches.pooled and groups > 1
+    dtype = torch.float64 if pooled else torch.float32
+    cov = lagged_assembly.assembled(totals, inside, shifts, plan, tables, rows, dtype)
+    if pooled:
+        mean, cov = pool(inside, outside, cov)
+        return mean.float(), cov.float()
+    mean = (inside + outside).float()
+    return (mean[0], cov[0]) if patches.pooled else (mean, cov)
+
+
+ALGORITHMS = {"im2col": im2col, "lagged": lagged}
 
 
 def algorithm_of(name: str, shape: tuple[int, ...], patches: Patches) -> Algorithm:
@@ -49,7 +94,7 @@ def algorithm_of(name: str, shape: tuple[int, ...], patches: Patches) -> Algorit
 
 def variants() -> Iterator[Variant]:
     """Every configuration that may be launched."""
-    for module in (shift, im2col_products, partials, im2col_assembly, adjoint_constants, adjoint_matrices, adjoint):
+    for module in MODULES:
         yield from module.variants()
 
 

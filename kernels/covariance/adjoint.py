@@ -19,6 +19,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.adjoint_constants import constants
 from ndbench.kernels.covariance.adjoint_matrices import matrices
 from ndbench.kernels.covariance.adjoint_plan import PIXELS, AdjointPlan
+from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import quotient
 from ndbench.kernels.covariance.partials import LEAST, SHARE
 from ndbench.kernels.covariance.shift import sampled_shift
@@ -175,11 +176,11 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
     means = sampled_shift(x)
     v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
-    K = matrices(dcov, plan, M)
-    A, (_, shared, m, _) = len(plan.starts), K.shape
-    chosen = configuration(m, axis=pixel_axis(x), precision=precision)
+    tables = ClassTables.of(patches, x.shape[1], x.device)
+    K = matrices(dcov, plan, tables, M)
+    chosen = configuration(tables.m, axis=pixel_axis(x), precision=precision)
     regions = len(plan.regions)
-    gradient_of_pixels[(plan.programs, A * triton.cdiv(m, chosen.constants["TILE"]))](
+    gradient_of_pixels[(plan.programs, tables.count * triton.cdiv(tables.m, chosen.constants["TILE"]))](
         x,
         dx,
         K,
@@ -188,15 +189,15 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         plan.regions,
         plan.firsts,
         plan.taps,
-        plan.sources,
-        plan.starts,
+        tables.sources,
+        tables.starts,
         patches.kernel_size[1],
         regions,
         (regions - 1).bit_length(),
-        A,
-        shared,
-        m,
-        plan.step,
+        tables.count,
+        tables.units,
+        tables.m,
+        tables.step,
         *x.shape[2:],
         *patches.stride,
         *x.stride(),

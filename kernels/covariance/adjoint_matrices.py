@@ -11,6 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ndbench.kernels.covariance.adjoint_plan import AdjointPlan
+from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.variant import Configuration, Variant
 
 
@@ -29,10 +30,11 @@ def sum_pairs(
     offsets,
     classes,
     shared,
+    separate,
     m,
     BLOCK: tl.constexpr,
 ):
-    """BLOCK entries of all matrices a program; matrices is (Q, A', m, m), sources (2 K - 1, classes)."""
+    """BLOCK entries of all matrices a program; matrices is (Q, A', m, m); separate is 0 where groups are pooled."""
     entry = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = entry < entries
     j, i = (entry % m).to(tl.int32), (entry // m % m).to(tl.int32)
@@ -49,7 +51,7 @@ def sum_pairs(
         other = tl.load(sources + tl.load(pair + 2, mask=asked, other=0) * classes + own, mask=asked, other=0)
         row = tl.load(position + (other * m + i) * offsets + there, mask=asked, other=0).to(tl.int64)
         column = tl.load(position + (own * m + j) * offsets + here, mask=asked, other=0).to(tl.int64)
-        unit = tl.load(group + own * offsets + here, mask=asked, other=0).to(tl.int64) * columns
+        unit = tl.load(group + own * offsets + here, mask=asked, other=0).to(tl.int64) * separate * columns
         total += tl.load(dcov + (unit + row) * columns + column, mask=asked, other=0).to(tl.float64)
         total += tl.load(dcov + (unit + column) * columns + row, mask=asked, other=0).to(tl.float64)
     tl.store(matrices + entry, (total / rows).to(tl.float32), mask=exists)
@@ -58,26 +60,25 @@ def sum_pairs(
 CONFIGURATION = Configuration({"BLOCK": 1024}, warps=4)
 
 
-def matrices(dcov: Tensor, plan: AdjointPlan, rows: int) -> Tensor:
+def matrices(dcov: Tensor, plan: AdjointPlan, tables: ClassTables, rows: int) -> Tensor:
     """K of every matrix of the plan, (Q, A', m, m) in float32, from dcov, contiguous, and the number M of rows."""
-    count, m, K = plan.position.shape
-    Q = len(plan.first) - 1
-    found = torch.empty((Q, count, m, m), dtype=torch.float32, device=dcov.device)
-    grid = (triton.cdiv(found.numel(), CONFIGURATION.constants["BLOCK"]),)
-    sum_pairs[grid](
+    units, m, K = tables.position.shape
+    found = torch.empty((len(plan.first) - 1, units, m, m), dtype=torch.float32, device=dcov.device)
+    sum_pairs[(triton.cdiv(found.numel(), CONFIGURATION.constants["BLOCK"]),)](
         dcov,
         found,
         plan.first,
         plan.pairs,
-        plan.sources,
-        plan.group,
-        plan.position,
+        tables.sources,
+        tables.group,
+        tables.position,
         found.numel(),
         rows,
         dcov.shape[-1],
         K,
-        len(plan.starts),
-        count,
+        tables.count,
+        units,
+        int(dcov.ndim == 3),
         m,
         **CONFIGURATION.options(),
     )
@@ -90,6 +91,6 @@ def variants() -> Iterator[Variant]:
         **dict.fromkeys(("dcov", "matrices"), "*fp32"),
         **dict.fromkeys(("first", "pairs", "sources", "group", "position"), "*i32"),
         **dict.fromkeys(("entries", "rows"), "i64"),
-        **dict.fromkeys(("columns", "offsets", "classes", "shared", "m"), "i32"),
+        **dict.fromkeys(("columns", "offsets", "classes", "shared", "separate", "m"), "i32"),
     }
     yield Variant("covariance.adjoint_matrices", sum_pairs, signature, CONFIGURATION, precision="ieee", products=False)

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from ndbench.covariance.adjoint_regions import Reach, reaches
-from ndbench.covariance.adjoint_weights import inverse
 from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
+from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import reciprocal
 
 Pairs = tuple[tuple[int, int], ...]
@@ -43,14 +43,10 @@ class AdjointPlan:
             the columns, first and last tap, and first offset, number of offsets and step between them for rows and for
             columns, (R, 16) in int32, as are all others but the last two.
         firsts: the first program of every region, the number of programs, and the number of images, (R + 2,).
-        taps: of each tap its distance in rows and columns of pixels, its matrix, and its row of `sources`, (T, 4).
+        taps: of each tap its distance in rows and columns of pixels, its matrix, and its row of `sources` of
+            `ClassTables`, (T, 4).
         first: the first pair of every matrix, and the number of pairs, (Q + 1,).
         pairs: t', t and the row of `sources`, (P, 3).
-        sources: the class that a class meets at a distance of 1 - K, ..., K - 1 between offsets, (2 K - 1, A).
-        starts: the first channel of each class, (A,).
-        step: from one channel of a class to the next.
-        group: of a class at an offset, (A', K); A' is 1 where all classes share their matrices.
-        position: the index of a column in its group, (A', m, K).
         everywhere: whether every pixel lies in a region.
         programs: the number of programs.
         channel: the channel of every column, (G, F) in int64.
@@ -62,11 +58,6 @@ class AdjointPlan:
     taps: Tensor
     first: Tensor
     pairs: Tensor
-    sources: Tensor
-    starts: Tensor
-    step: int
-    group: Tensor
-    position: Tensor
     everywhere: bool
     programs: int
     channel: Tensor
@@ -77,11 +68,10 @@ class AdjointPlan:
     def of(cls, patches: Patches, shape: tuple[int, int, int, int], room: int, device: torch.device) -> "AdjointPlan":
         """The plan for inputs of this shape; matrices have room for so many numbers, those of single pairs apart."""
         classes = Classes.of(patches, shape[1], torch.device("cpu"))
-        A, m = classes.members.shape
-        count = 1 if patches.pooled and patches.grouping == "channel" else A
+        tables = ClassTables.of(patches, shape[1], device)
         rows, columns = axes(patches, *shape[2:])
         regions = list(product(reaches(rows), reaches(columns)))
-        chosen = _chosen_taps(regions, patches, classes, room // (count * m * m))
+        chosen = _chosen_taps(regions, patches, classes, room // (tables.units * tables.m**2))
         numbers = {pairs: number for number, pairs in enumerate(dict.fromkeys(p for taps in chosen for _, p in taps))}
         ends = _ends(map(len, chosen))
         programs = _ends(-(-shape[0] * _pixels(*region) // PIXELS) for region in regions)
@@ -98,11 +88,6 @@ class AdjointPlan:
             taps=table((dh * i, dw * j, numbers[p], i * kw + j + K - 1) for taps in chosen for (i, j), p in taps),
             first=table([_ends(map(len, numbers))])[0],
             pairs=table((*pair, pair[0] - pair[1] + K - 1) for pairs in numbers for pair in pairs),
-            sources=torch.cat([inverse(classes)[1:].flip(0), classes.partner]).int().to(device),
-            starts=classes.members[:, 0].int().to(device),
-            step=int(classes.members[0, 1] - classes.members[0, 0]) if m > 1 else 1,
-            group=(classes.group[:count] * (not patches.pooled)).int().to(device),
-            position=classes.position[:count].int().contiguous().to(device),
             everywhere=all(sum(len(r.positions) for r in reaches(axis)) == axis.length for axis in (rows, columns)),
             programs=programs[-1],
             channel=(flat.flatten().argsort() // K).view(patches.groups(shape[1]), -1).to(device),

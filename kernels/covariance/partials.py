@@ -68,7 +68,8 @@ def total(partials: Tensor, first: Tensor) -> Tensor:
     pieces = len(first) - 1
     totals = torch.empty((planes, pieces, record), dtype=torch.float64, device=partials.device)
     grid = (planes * pieces, triton.cdiv(record, CONFIGURATION.constants["BLOCK"]))
-    add_partials[grid](partials, totals, first, pieces, slots, record, **CONFIGURATION.options())
+    if totals.numel():
+        add_partials[grid](partials, totals, first, pieces, slots, record, **CONFIGURATION.options())
     return totals
 
 

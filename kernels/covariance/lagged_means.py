@@ -1,0 +1,125 @@
+"""Means of columns from the sums over pieces: inside the image, and of the shift.
+
+With M rows, cnt_t of them inside the image at the offset t,
+
+    ybar_ct = sum over the pieces of (t, t) of l_c / M,    mean = ybar_ct + s_c cnt_t / M.
+
+The two parts are kept apart: differences between groups are small, and a shift may be large.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ndbench.kernels.covariance.classes import ClassTables
+from ndbench.kernels.covariance.lagged_plan import LaggedPlan
+from ndbench.kernels.covariance.lagged_products import tile_of
+from ndbench.kernels.variant import Configuration, Variant
+
+
+@triton.jit
+def average_pieces(
+    totals,
+    inside,
+    outside,
+    shifts,
+    pairs,
+    held,
+    presence,
+    group,
+    position,
+    piece_count,
+    entries,
+    offsets,
+    columns,
+    m,
+    rows,
+    TILE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """BLOCK entries (class, channel, offset) a program; totals is (A', tiles, tiles, pieces, record)."""
+    entry = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    exists = entry < entries
+    offset, i, unit = entry % offsets, entry // offsets % m, entry // offsets // m
+    tiles, record = tl.cdiv(m, TILE), TILE * TILE + 2 * TILE
+    start = tl.load(pairs + 4 * offset + 2, mask=exists, other=0)
+    count = tl.load(pairs + 4 * offset + 3, mask=exists, other=0) - start
+    plane = ((unit * tiles + i // TILE) * tiles).to(tl.int64) * piece_count
+    total = tl.zeros((BLOCK,), tl.float64)
+    for number in range(tl.max(count)):
+        asked = exists & (number < count)
+        sums = totals + (plane + tl.load(held + start + number, mask=asked, other=0)) * record
+        total += tl.load(sums + TILE * TILE + i % TILE, mask=asked, other=0)
+    shift = tl.load(shifts + entry // offsets, mask=exists, other=0).to(tl.float64)
+    place = tl.load(group + unit * offsets + offset, mask=exists, other=0).to(tl.int64) * columns
+    place += tl.load(position + entry, mask=exists, other=0)
+    tl.store(inside + place, total / rows, mask=exists)
+    tl.store(outside + place, shift * tl.load(presence + offset, mask=exists, other=0), mask=exists)
+
+
+def configuration(m: int) -> Configuration:
+    """That of classes of m channels."""
+    return Configuration({"TILE": tile_of(m), "BLOCK": 128}, warps=4)
+
+
+def means(
+    totals: Tensor, shifts: Tensor, plan: LaggedPlan, tables: ClassTables, groups: int, rows: int
+) -> tuple[Tensor, Tensor]:
+    """The two parts of the mean of every column, (groups, F) in float64.
+
+    Args:
+        totals: sums over pieces, (A' * tiles^2, pieces, record) in float64.
+        shifts: of the channels of a class, (A', m).
+        plan: the pieces.
+        tables: the classes.
+        groups: of columns, 1 where classes were added up as rows.
+        rows: M.
+    """
+    units, m, K = tables.position.shape
+    F = units * m * K // groups
+    inside, outside = (torch.empty((groups, F), dtype=torch.float64, device=totals.device) for _ in range(2))
+    chosen, entries = configuration(m), units * m * K
+    average_pieces[(triton.cdiv(entries, chosen.constants["BLOCK"]),)](
+        totals,
+        inside,
+        outside,
+        shifts,
+        plan.pairs,
+        plan.held,
+        plan.presence,
+        tables.group,
+        tables.position,
+        totals.shape[1],
+        entries,
+        K,
+        F,
+        m,
+        rows,
+        **chosen.options(),
+    )
+    return inside, outside
+
+
+def variants() -> Iterator[Variant]:
+    """Every configuration that may be launched."""
+    signature = {
+        **dict.fromkeys(("totals", "inside", "outside"), "*fp64"),
+        "shifts": "*fp32",
+        **dict.fromkeys(("pairs", "held"), "*i32"),
+        "presence": "*fp64",
+        **dict.fromkeys(("group", "position"), "*i32"),
+        **dict.fromkeys(("piece_count", "entries", "offsets", "columns", "m"), "i32"),
+        "rows": "i64",
+    }
+    for m in (16, 32, 64):
+        yield Variant(
+            f"covariance.lagged_means/{m}",
+            average_pieces,
+            signature,
+            configuration(m),
+            precision="ieee",
+            products=False,
+        )

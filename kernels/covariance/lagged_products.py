@@ -1,0 +1,189 @@
+"""Partial sums of products of pixels at a lag: no patch matrix, and no product twice.
+
+With y = x - s_c of a class and its partner, over the positions r of a piece of the image,
+
+    P = sum of y[c, r] y[c', r + d D],    l = sum of y[c, r],    r = sum of y[c', r + d D].
+
+Pieces lie inside the image together with their lag, so that nothing is masked but their end.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ndbench.covariance.patches import Patches
+from ndbench.kernels.covariance.classes import ClassTables
+from ndbench.kernels.covariance.division import quotient
+from ndbench.kernels.covariance.lagged_plan import LaggedPlan
+from ndbench.kernels.covariance.tiles import CHUNK, add_products, pixel_axis, zero_tile
+from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
+
+
+@triton.jit
+def multiply_pieces(
+    X,
+    partials,
+    shifts,
+    pieces,
+    work,
+    sources,
+    starts,
+    slots,
+    classes,
+    offsets,
+    m,
+    class_step,
+    images,
+    shift_stride,
+    step_h,
+    step_w,
+    stride_n,
+    stride_c,
+    stride_h,
+    stride_w,
+    TILE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHUNK: tl.constexpr,
+    AXIS: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """One slot and one pair of tiles of channels of one class, or of all classes in turn, a program.
+
+    partials is (A', tiles, tiles, slots, TILE * TILE + 2 TILE); the tables are those of `LaggedPlan`, `ClassTables`.
+    """
+    plane, slot = tl.program_id(0) // slots, tl.program_id(0) % slots
+    tiles = tl.cdiv(m, TILE)
+    i = plane // tiles % tiles * TILE + tl.arange(0, TILE)
+    j = plane % tiles * TILE + tl.arange(0, TILE)
+    piece = pieces + 12 * tl.load(work + 3 * slot)
+    columns, area = tl.load(piece + 3), tl.load(piece + 2) * tl.load(piece + 3)
+    area_multiplier, area_shift = tl.load(piece + 4), tl.load(piece + 5)
+    line_multiplier, line_shift = tl.load(piece + 6), tl.load(piece + 7)
+    corner = tl.load(piece).to(tl.int64) * stride_h + tl.load(piece + 1).to(tl.int64) * stride_w
+    lag = tl.load(piece + 8).to(tl.int64) * stride_h + tl.load(piece + 9).to(tl.int64) * stride_w
+    partner, per_class = sources + (tl.load(piece + 10) + offsets - 1) * classes, tl.load(piece + 11)
+    products = tl.zeros((TILE, TILE), tl.float32)
+    left_sums, right_sums = tl.zeros((TILE,), tl.float32), tl.zeros((TILE,), tl.float32)
+    for chunk in range(tl.load(work + 3 * slot + 1), tl.load(work + 3 * slot + 2)):
+        own = plane // (tiles * tiles) + chunk // per_class
+        other = tl.load(partner + own)
+        left_shift = tl.load(shifts + own * shift_stride + i, mask=i < m, other=0)
+        right_shift = tl.load(shifts + other * shift_stride + j, mask=j < m, other=0)
+        # 64-bit: strides times indices may pass 2**31
+        left_at = (tl.load(starts + own) + i * class_step).to(tl.int64) * stride_c
+        right_at = (tl.load(starts + other) + j * class_step).to(tl.int64) * stride_c + lag
+        first = (chunk % per_class).to(tl.int64) * CHUNK
+        count = tl.minimum(area.to(tl.int64) * images - first, CHUNK).to(tl.int32)
+        image, start = first // area, (first % area).to(tl.int32)
+        chunk_products = tl.zeros((TILE, TILE), tl.float32)
+        chunk_left, chunk_right = zero_tile(BLOCK, TILE, AXIS), zero_tile(BLOCK, TILE, AXIS)
+        for k in range(0, count, BLOCK):
+            q = start + k + tl.arange(0, BLOCK)
+            n = quotient(q, area_multiplier, area_shift)
+            line = quotient(q - n * area, line_multiplier, line_shift)
+            h, w = line * step_h, (q - n * area - line * columns) * step_w
+            at = corner + (image + n) * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
+            at, taken = tl.expand_dims(at, 1 - AXIS), tl.expand_dims(k + tl.arange(0, BLOCK) < count, 1 - AXIS)
+            asked = taken & tl.expand_dims(i < m, AXIS)
+            left = tl.load(X + at + tl.expand_dims(left_at, AXIS), mask=asked, other=0).to(tl.float32)
+            left = tl.where(asked, left - tl.expand_dims(left_shift, AXIS), 0.0)
+            asked = taken & tl.expand_dims(j < m, AXIS)
+            right = tl.load(X + at + tl.expand_dims(right_at, AXIS), mask=asked, other=0).to(tl.float32)
+            right = tl.where(asked, right - tl.expand_dims(right_shift, AXIS), 0.0)
+            chunk_left += left
+            chunk_right += right
+            chunk_products = add_products(chunk_products, left, right, AXIS, PRECISION)
+        products += chunk_products
+        left_sums += tl.sum(chunk_left, axis=AXIS)
+        right_sums += tl.sum(chunk_right, axis=AXIS)
+    record = partials + tl.program_id(0).to(tl.int64) * (TILE * TILE + 2 * TILE)
+    index = tl.arange(0, TILE)
+    tl.store(record + index[:, None] * TILE + index[None, :], products)
+    tl.store(record + TILE * TILE + index, left_sums)
+    tl.store(record + TILE * TILE + TILE + index, right_sums)
+
+
+def tile_of(m: int) -> int:
+    """Channels of a tile, for classes of m channels."""
+    return 16 if m <= 16 else 32 if m <= 32 else 64
+
+
+def record_of(m: int) -> int:
+    """Numbers of a partial sum."""
+    return tile_of(m) ** 2 + 2 * tile_of(m)
+
+
+def configuration(m: int, *, axis: int, precision: str) -> Configuration:
+    """That of classes of m channels."""
+    tile = tile_of(m)
+    constants = {"TILE": tile, "BLOCK": 32, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
+    return Configuration(constants, warps={16: 1, 32: 2, 64: 8 if precision == "ieee" else 4}[tile], stages=3)
+
+
+def products(
+    x: Tensor, patches: Patches, plan: LaggedPlan, tables: ClassTables, shifts: Tensor, precision: str
+) -> Tensor:
+    """Partial sums (A' * tiles^2, slots, record).
+
+    Args:
+        x: input, shape (N, C, H, W), any strides.
+        patches: which patches, and their blocks.
+        plan: their pieces.
+        tables: their classes.
+        shifts: of the channels of a class, (A', m).
+        precision: of the products.
+    """
+    chosen = configuration(tables.m, axis=pixel_axis(x), precision=precision)
+    planes, slots = tables.units * triton.cdiv(tables.m, tile_of(tables.m)) ** 2, len(plan.work)
+    partials = torch.empty((planes, slots, record_of(tables.m)), dtype=torch.float32, device=x.device)
+    if partials.numel():
+        multiply_pieces[(planes * slots,)](
+            x,
+            partials,
+            shifts,
+            plan.pieces,
+            plan.work,
+            tables.sources,
+            tables.starts,
+            slots,
+            tables.count,
+            patches.offsets,
+            tables.m,
+            tables.step,
+            len(x),
+            0 if tables.units == 1 else tables.m,
+            *patches.stride,
+            *x.stride(),
+            **chosen.options(),
+        )
+    return partials
+
+
+def variants() -> Iterator[Variant]:
+    """Every configuration that `products` may launch."""
+    integers = ("slots", "classes", "offsets", "m", "class_step", "images", "shift_stride", "step_h", "step_w")
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        element = TRITON_TYPES[dtype]
+        signature = {
+            "X": f"*{element}",
+            **dict.fromkeys(("partials", "shifts"), "*fp32"),
+            **dict.fromkeys(("pieces", "work", "sources", "starts"), "*i32"),
+            **dict.fromkeys(integers, "i32"),
+            **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w"), "i64"),
+        }
+        for precision in PRECISIONS:
+            for m in (16, 32, 64):
+                for axis in (0, 1):
+                    layout = "pixels_last" if axis else "channels_last"
+                    yield Variant(
+                        f"covariance.lagged/{m}/{layout}/{element}/{precision}",
+                        multiply_pieces,
+                        signature,
+                        configuration(m, axis=axis, precision=precision),
+                        precision=precision,
+                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
+                    )
