@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "layers", "tests", "verify", "package"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "verify", "aot", "package"]
 
 ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "ndbench"
@@ -79,6 +79,12 @@ def verify(session: nox.Session) -> None:
         return
     run(session, "ndbench", "verify", "--jobs", "2")
     run(session, "ndbench", "verify", "--jobs", "2", "--device", "interpreter")
+
+
+@nox.session
+def aot(session: nox.Session) -> None:
+    """Compile every kernel for five architectures, without a GPU, and judge what came out; arguments after -- go on."""
+    run(session, "python", "-m", "ndbench.verify.resources", *session.posargs)
 
 
 @nox.session

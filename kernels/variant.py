@@ -40,7 +40,9 @@ class Variant:
         configuration: constants, warps and stages.
         precision: of its products: "ieee", "tf32x3", "tf32", or "half" for 16-bit operands.
         products: whether it multiplies by tl.dot, so that tensor cores are expected unless "ieee".
-        divisible: arguments known to be divisible by 16.
+        divisible: arguments known to be divisible by 16, as a launch finds out (pointers and numbers).
+        ones: arguments that are 1, which a launch compiles in as constants, such as the last stride of what is
+            contiguous.
         vendors: "nvidia", "amd": whom it is meant for.
     """
 
@@ -52,3 +54,4 @@ class Variant:
     products: bool = True
     divisible: tuple[str, ...] = field(default=())
     vendors: tuple[str, ...] = ("nvidia", "amd")
+    ones: tuple[str, ...] = ()

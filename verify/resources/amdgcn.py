@@ -15,10 +15,10 @@ _PADDING = ("s_nop", "s_code_end")
 
 
 def usage(text: str) -> dict[str, int]:
-    """The numbers in the kernel's metadata, such as vgpr_count and private_segment_fixed_size.
+    r"""The numbers in the kernel's metadata, such as vgpr_count and private_segment_fixed_size.
 
     Example:
-        >>> usage("    .vgpr_count:     118\\n    .vgpr_spill_count: 0")["vgpr_count"]
+        >>> usage("    .vgpr_count:     118\n    .vgpr_spill_count: 0")["vgpr_count"]
         118
     """
     return {name: int(value) for name, value in re.findall(r"^\s+(?:- )?\.(\w+):\s+(\d+)$", text, re.MULTILINE)}

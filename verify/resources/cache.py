@@ -39,6 +39,7 @@ def key(variant: Variant, target: Target) -> str:
         sorted(variant.signature.items()),
         sorted((name, str(value)) for name, value in variant.configuration.options().items()),
         variant.divisible,
+        variant.ones,
         asdict(target),
         triton.__version__,
         sorted(get_cache_invalidating_env_vars().items()),

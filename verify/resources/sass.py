@@ -14,24 +14,24 @@ _INDIRECT = ("BRX", "BRXU", "JMP", "JMX", "JMXU")
 
 
 def usage(text: str) -> dict[str, int]:
-    """The numbers of `cuobjdump -res-usage`, such as REG and STACK.
+    r"""The numbers of `cuobjdump -res-usage`, such as REG and STACK.
 
     Example:
-        >>> usage(" Function step:\\n  REG:236 STACK:48 SHARED:1024 LOCAL:0 CONSTANT[0]:424")["STACK"]
+        >>> usage(" Function step:\n  REG:236 STACK:48 SHARED:1024 LOCAL:0 CONSTANT[0]:424")["STACK"]
         48
     """
     return {name: int(value) for name, value in re.findall(r"\b([A-Z]+)(?:\[\d+\])?:(\d+)", text)}
 
 
 def parse(text: str) -> list[Instruction]:
-    """The instructions of the one function in the text, padding left out.
+    """The instructions of the one function in the text, with its padding, to which branches may lead.
 
     BSSY names the place where the threads of a warp meet again. That place is entered as one more target, so that
     BSYNC, which goes there, needs none.
     """
     if text.count("Function :") != 1:
         raise ValueError(f"SASS: must hold one function; got {text.count('Function :')}")
-    lines = [line for line in _LINE.findall(text) if line[2] != "NOP"]
+    lines = _LINE.findall(text)
     index = {int(address, 16): i for i, (address, *_) in enumerate(lines)}
     return [_instruction(index, guard, opcode, operands) for _, guard, opcode, operands in lines]
 
@@ -42,7 +42,7 @@ def _instruction(index: Mapping[int, int], guard: str, opcode: str, operands: st
         raise ValueError(f"SASS: {opcode} jumps to places that its text does not tell")
     address = _ADDRESS.search(operands)
     place = index.get(int(address[0], 16)) if address else None
-    targets = () if place is None else (place,)  # none in the padding behind the last instruction
+    targets = () if place is None else (place,)
     if base == "CALL":
         return Instruction(opcode, operands, calls=place)
     if base == "BRA":
@@ -77,6 +77,11 @@ def _fifth_generation(ptx: str) -> str:
     return "/".join(sorted(known.get(kind, "unknown") for kind in kinds)) or "unknown"
 
 
+def size(program: Sequence[Instruction]) -> int:
+    """Instructions that do something."""
+    return sum(i.opcode != "NOP" for i in program)
+
+
 def multiply_adds(program: Sequence[Instruction]) -> int:
     """Fused multiply-adds of numbers: FFMA, DFMA, and FFMA2 and HFMA2 for two each.
 
@@ -95,5 +100,10 @@ def spills(program: Sequence[Instruction]) -> tuple[int, int, int]:
 
 
 def traps(program: Sequence[Instruction]) -> int:
-    """Instructions that abort the program."""
-    return sum(i.opcode.startswith("BPT.TRAP") for i in program)
+    """Instructions in the flow of the program that abort it.
+
+    Those that a call leads to are left out: for sm_100, ptxas guards the allocation of tensor memory by three small
+    subroutines that trap, in every kernel that has tensor memory.
+    """
+    called = {i.calls for i in program}
+    return sum(i.opcode.startswith("BPT.TRAP") and k not in called for k, i in enumerate(program))

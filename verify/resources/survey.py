@@ -72,10 +72,11 @@ def survey(
         outcomes[name] = outcome
         if outcome.figures:
             cache.store(name, outcome.figures)
-    return [_row(variant, target, outcomes[name]) for name, (variant, target) in zip(names, pairs, strict=True)]
+    return [judge(variant, target, outcomes[name]) for name, (variant, target) in zip(names, pairs, strict=True)]
 
 
-def _row(variant: Variant, target: Target, outcome: Outcome) -> Row:
+def judge(variant: Variant, target: Target, outcome: Outcome) -> Row:
+    """The row of what became of this variant on this target."""
     if outcome.figures is None:
         found: tuple[Failure, ...] = (Failure("compiles", outcome.error),)
     else:

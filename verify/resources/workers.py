@@ -6,6 +6,7 @@ be lost: what it last wrote becomes the job's error, and the next job gets a new
 
 import multiprocessing
 import os
+import re
 import tempfile
 import threading
 import time
@@ -20,7 +21,8 @@ from ndbench.verify.resources.compilation import Job, figures
 from ndbench.verify.resources.figures import Figures
 
 LONGEST_MESSAGE = 800
-"""Characters of an error; of longer ones, the end."""
+"""Characters of an error; of longer ones, the end: it names the reason."""
+_TELLING = re.compile("rror|ERROR|Assertion|abort")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ class Worker:
         if process is None:
             raise RuntimeError("Worker: there is no process")
         process.join()
-        written = Path(self.log.name).read_text(errors="replace")[-LONGEST_MESSAGE:]
-        return f"the compiler ended its process with exit code {process.exitcode}: {written.strip()}"
+        return f"the compiler ended its process with exit code {process.exitcode}: {_written(self.log.name)}"
 
     def stop(self) -> None:
         """End the process and remove its log."""
@@ -98,8 +99,8 @@ class Worker:
 
 
 def _serve(connection: Connection, log: str) -> None:
-    """Compile what arrives until the other side closes; everything printed goes to the log."""
-    with open(log, "w") as file:
+    """Compile what arrives until the other side closes; what compilers print goes to the log."""
+    with open(log, "a") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     while True:
@@ -107,12 +108,25 @@ def _serve(connection: Connection, log: str) -> None:
             job: Job = connection.recv()
         except EOFError:
             return
-        start = time.perf_counter()
-        try:
-            found, error = figures(job), ""
-        except Exception as raised:  # whatever a compiler raises is the result
-            found, error = None, f"{type(raised).__name__}: {raised}"[-LONGEST_MESSAGE:]
-        connection.send(Outcome(found, error, time.perf_counter() - start))
+        connection.send(_outcome(job, log))
+
+
+def _outcome(job: Job, log: str) -> Outcome:
+    """The figures, or what the compiler raised and printed."""
+    os.truncate(log, 0)
+    start = time.perf_counter()
+    try:
+        found, error = figures(job), ""
+    except Exception as raised:  # whatever a compiler raises is the result
+        found, error = None, f"{type(raised).__name__}: {raised}"[-LONGEST_MESSAGE:] + _written(log)
+    return Outcome(found, error, time.perf_counter() - start)
+
+
+def _written(log: str) -> str:
+    """What was printed about errors: MLIR prints the whole program along."""
+    lines = Path(log).read_text(errors="replace").splitlines()
+    telling = "\n".join(line for line in lines if _TELLING.search(line))
+    return f"\n{telling[:LONGEST_MESSAGE]}" if telling else ""
 
 
 @contextmanager

@@ -1,0 +1,29 @@
+from dataclasses import replace
+
+from ndbench.verify.resources.compilation import Job
+from ndbench.verify.resources.targets import target_named
+from ndbench.verify.resources.workers import run
+from tests.verify.resources import planted
+
+pytestmark = planted.NEEDS_COMPILER
+
+SM_90 = target_named("sm_90")
+
+
+def test_a_lost_process_is_the_error_of_its_job_alone():
+    right = Job.of(planted.RIGHT, SM_90)
+    lost = replace(right, module="tests.verify.resources.planted_abort")
+    heard = []
+    first, second, third = run([right, lost, right], processes=1, done=lambda: heard.append(1))
+    assert first.figures == third.figures
+    assert first.figures.registers > 0
+    assert second.figures is None
+    assert "exit code -6" in second.error
+    assert "LLVM ERROR: Cannot select" in second.error
+    assert len(heard) == 3
+
+
+def test_processes_compile_even_where_this_one_would_interpret(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    (outcome,) = run([Job.of(planted.RIGHT, SM_90)], processes=1, done=lambda: None)
+    assert outcome.error == ""
