@@ -66,11 +66,13 @@ def register_file(it: Compiled) -> str:
 
 
 def asked_precision(it: Compiled) -> str:
-    """Every product of float32 tiles asks for the precision that the variant is listed under.
+    """Every product of float32 tiles asks for the precision that the variant is listed under, and there are some.
 
     The types of matrix instructions cannot tell tf32 from tf32x3; the source that Triton's front end produced can.
     """
     promised = "ieee" if it.variant.precision == "half" else it.variant.precision
+    if it.variant.products and it.variant.precision != "half" and not it.figures.asked:
+        return "no product of float32 tiles"
     wrong = {precision: count for precision, count in it.figures.asked.items() if precision != promised}
     return f"asks for {_shown(wrong)} where {promised} is promised" if wrong else ""
 

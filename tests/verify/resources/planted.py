@@ -93,7 +93,7 @@ def mismatched(A, B, C, N: tl.constexpr):
 
 
 @triton.jit
-def unsupported(C, N: tl.constexpr):
+def doubled(C, N: tl.constexpr):
     """A float64 product, which the compiler for gfx942 cannot translate and NVIDIA's does exactly."""
     X = tl.zeros((N, N), tl.float64)
     tl.store(C + tl.arange(0, N)[:, None] * N + tl.arange(0, N)[None, :], tl.dot(X, X).to(tl.float32))
@@ -113,11 +113,13 @@ SPILLING = variant(spilling, N=32, warps=1, signature={**POINTERS, "steps": "i32
 JOINED = variant(joined, N=64)
 MISLABELLED = variant(right, N=16, PRECISION="tf32", warps=1)
 ONE_FOR_THREE = variant(right, precision="tf32x3", N=16, PRECISION="tf32", warps=1)
-GREEDY = variant(greedy, "half", {**HALF_POINTERS, "K": "i32"}, N=128, stages=4)
+GREEDY = variant(greedy, "half", {**HALF_POINTERS, "K": "i32"}, N=128, warps=8, stages=4)
 NO_TENSOR_CORES = variant(by_sums, precision="tf32", N=16)
+NOT_TF32 = variant(right, precision="tf32", N=16, PRECISION="ieee", warps=1)
 UNUSED = variant(unused, N=16, warps=1)
 MISMATCHED = variant(mismatched, N=16)
-UNSUPPORTED = variant(unsupported, N=16, signature={"C": "*fp32"})
+UNSUPPORTED = variant(doubled, N=16, signature={"C": "*fp32"})
+EXACT_DOUBLE = variant(doubled, N=16, signature={"C": "*fp32"}, products=False)
 
 
 TRAPPED_NVIDIA = variant(

@@ -54,6 +54,7 @@ WRONG = {
         compiled(target="gfx942", registers=129, warps=16),
     ],
     "asked-precision": [
+        compiled(asked={}),
         compiled(asked={"tf32": 1}),
         compiled(asked={"ieee": 1, "tf32x3": 1}, lowered=4),
         compiled("tf32x3", asked={"tf32": 1}, matrix={"tf32": 8}),

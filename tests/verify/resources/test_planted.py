@@ -16,11 +16,12 @@ WRONG = [
     (planted.MISLABELLED, "sm_90", {"asked-precision", "no-lost-digits"}),
     (planted.ONE_FOR_THREE, "sm_90", {"asked-precision"}),
     (planted.GREEDY, "sm_80", {"shared-memory"}),
-    (planted.NO_TENSOR_CORES, "sm_90", {"tensor-cores"}),
+    (planted.NO_TENSOR_CORES, "sm_90", {"tensor-cores", "asked-precision"}),
+    (planted.NOT_TF32, "sm_90", {"tensor-cores", "asked-precision"}),
     (planted.TRAPPED_NVIDIA, "sm_90", {"no-trap", "enough-instructions"}),
     (planted.TRAPPED_AMD, "gfx942", {"no-trap"}),
-    (planted.UNUSED, "sm_90", {"enough-instructions", "multiplies"}),
-    (planted.UNUSED, "gfx950", {"enough-instructions", "multiplies"}),
+    (planted.UNUSED, "sm_90", {"asked-precision", "enough-instructions", "multiplies"}),
+    (planted.UNUSED, "gfx950", {"asked-precision", "enough-instructions", "multiplies"}),
     (planted.MISMATCHED, "sm_90", {"compiles"}),
     (planted.UNSUPPORTED, "gfx942", {"compiles"}),
 ]
@@ -28,7 +29,7 @@ RIGHT = [
     (planted.RIGHT, "sm_90"),
     (planted.RIGHT, "gfx942"),
     (planted.RIGHT_HALF, "sm_100"),
-    (planted.UNSUPPORTED, "sm_90"),
+    (planted.EXACT_DOUBLE, "sm_90"),
 ]
 
 
