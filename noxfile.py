@@ -83,8 +83,9 @@ def verify(session: nox.Session) -> None:
 
 @nox.session
 def aot(session: nox.Session) -> None:
-    """Compile every kernel for five architectures, without a GPU, and judge what came out; arguments after -- go on."""
-    run(session, "python", "-m", "ndbench.verify.resources", *session.posargs)
+    """Compile every kernel for five architectures and judge what came out; arguments after -- go to the command."""
+    table = str(ROOT / ".nox" / "resources.json")
+    run(session, "python", "-m", "ndbench.verify.resources", "--json", table, *session.posargs)
 
 
 @nox.session

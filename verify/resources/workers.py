@@ -7,6 +7,7 @@ be lost: what it last wrote becomes the job's error, and the next job gets a new
 import multiprocessing
 import os
 import re
+import signal
 import tempfile
 import threading
 import time
@@ -20,6 +21,8 @@ from pathlib import Path
 from ndbench.verify.resources.compilation import Job, figures
 from ndbench.verify.resources.figures import Figures
 
+LONGEST_COMPILATION = 180.0
+"""Seconds; sound kernels take 0.3 to 5."""
 LONGEST_MESSAGE = 800
 """Characters of an error; of longer ones, the end: it names the reason."""
 _TELLING = re.compile("rror|ERROR|Assertion|abort")
@@ -56,30 +59,37 @@ def run(jobs: Sequence[Job], processes: int, done: Callable[[], None]) -> list[O
 
 
 class Worker:
-    """One process, started when first needed and again after it was lost."""
+    """One process, started when first needed and again after it was lost.
 
-    def __init__(self) -> None:
+    Args:
+        limit: seconds after which a job is given up and its process killed.
+    """
+
+    def __init__(self, limit: float = LONGEST_COMPILATION) -> None:
+        self.limit = limit
         self.process: multiprocessing.process.BaseProcess | None = None
         self.log = tempfile.NamedTemporaryFile(suffix=".log", delete=False)  # noqa: SIM115  # outlives this function
 
     def run(self, job: Job) -> Outcome:
         """Have the process compile; if it is lost, say how it ended."""
-        if self.process is None:
-            self._start()
+        self.process = self.process or self._start()
         start = time.perf_counter()
         try:
             self.connection.send(job)
+            if not self.connection.poll(self.limit):
+                self.process.kill()  # the pipe then ends
             result: Outcome = self.connection.recv()
-        except (EOFError, BrokenPipeError):
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             return Outcome(None, self._last_words(), time.perf_counter() - start)
         return result
 
-    def _start(self) -> None:
+    def _start(self) -> "multiprocessing.process.BaseProcess":
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, self.log.name), daemon=True)
-        self.process.start()
+        process = context.Process(target=_serve, args=(other, self.log.name), daemon=True)
+        process.start()
         other.close()
+        return process
 
     def _last_words(self) -> str:
         """How the process ended and what it wrote."""
@@ -87,7 +97,8 @@ class Worker:
         if process is None:
             raise RuntimeError("Worker: there is no process")
         process.join()
-        return f"the compiler ended its process with exit code {process.exitcode}: {_written(self.log.name)}"
+        limit = f"; a job may take {self.limit:.0f} s" if process.exitcode == -signal.SIGKILL else ""
+        return f"the compiler's process ended with exit code {process.exitcode}{limit}: {_written(self.log.name)}"
 
     def stop(self) -> None:
         """End the process and remove its log."""

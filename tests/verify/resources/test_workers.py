@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from ndbench.verify.resources.compilation import Job
 from ndbench.verify.resources.targets import target_named
-from ndbench.verify.resources.workers import run
+from ndbench.verify.resources.workers import Worker, run
 from tests.verify.resources import planted
 
 pytestmark = planted.NEEDS_COMPILER
@@ -27,3 +27,11 @@ def test_processes_compile_even_where_this_one_would_interpret(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     (outcome,) = run([Job.of(planted.RIGHT, SM_90)], processes=1, done=lambda: None)
     assert outcome.error == ""
+
+
+def test_a_job_that_takes_too_long_is_given_up():
+    worker = Worker(limit=0.0)
+    outcome = worker.run(Job.of(planted.RIGHT, SM_90))
+    worker.stop()
+    assert outcome.figures is None
+    assert "exit code -9; a job may take 0 s" in outcome.error
