@@ -11,7 +11,7 @@ from ndbench import roots
 from ndbench.bench.workloads import Contender, Workload
 from ndbench.problems import MatrixProblem
 from ndbench.roots.adjoints import Coupled, ProductForm, Spectral, with_adjoint
-from ndbench.roots.adjoints.choice import steps_of
+from ndbench.roots.adjoints.choice import recorded, steps_of
 
 CONDITION = 1e3
 
@@ -70,8 +70,10 @@ class Iteration:
         # Triton is loaded where there is a GPU
         from ndbench.kernels.roots import by_kernels  # noqa: PLC0415
 
-        recurrence = by_kernels(self._steps(), precision)
-        return Contender(lambda A: (with_adjoint(A, recurrence),), precision)
+        def function(A: Tensor) -> tuple[Tensor]:
+            return (with_adjoint(A, by_kernels(self._steps(), precision, recorded=recorded(A))),)
+
+        return Contender(function, precision)
 
 
 def _eigh() -> Contender:

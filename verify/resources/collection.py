@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from ndbench.kernels import newton_schulz
+from ndbench.kernels import covariance, denman_beavers, newton_schulz
 from ndbench.kernels.variant import Variant
 
-PACKAGES = (newton_schulz,)
+PACKAGES = (newton_schulz, denman_beavers, covariance)
 """The packages of kernels; each has `variants()`."""
 
 
