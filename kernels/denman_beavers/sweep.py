@@ -43,10 +43,11 @@ def negative_inverse(M, n, BLOCK: tl.constexpr):
     W = M.to(tl.float64)
     pivots = tl.full((BLOCK,), 1.0, tl.float64)
     for k in range(n):
+        here = index == k
         pivot_row = tl.sum(tl.where(row == k, W, 0.0), axis=0)
-        pivot = tl.sum(tl.where(index == k, pivot_row, 0.0), axis=0)
-        pivots = tl.where(index == k, pivot, pivots)
-        pivot_row = tl.where(index == k, -1.0, pivot_row)
+        pivot = tl.sum(tl.where(here, pivot_row, 0.0), axis=0)
+        pivots = tl.where(here, pivot, pivots)
+        pivot_row = tl.where(here, -1.0, pivot_row)
         kept = tl.where((row == k) | (column == k), 0.0, W)
         W = kept - (pivot_row[:, None] * pivot_row[None, :]) * (1.0 / pivot)
     return W, pivots
