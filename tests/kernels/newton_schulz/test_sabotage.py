@@ -1,0 +1,102 @@
+"""Wrong schedules and wrong kernels are told from right ones by what the other tests measure."""
+
+from dataclasses import replace
+
+import pytest
+
+from ndbench.kernels.newton_schulz import scratch, scratch_adjoint, small, tiled
+from ndbench.kernels.newton_schulz.schedule import Phase, Schedule, steps_schedule, tangent_schedule
+from tests.kernels.newton_schulz.comparison import (
+    ALLOWED,
+    THREE,
+    distance,
+    kernels,
+    matrices,
+    true_gradient,
+    true_root,
+    upstream,
+)
+
+
+def changed(schedule: Schedule, number: int, **changes) -> Schedule:
+    """The schedule with one phase changed."""
+    phases = list(schedule.phases)
+    phases[number] = replace(phases[number], **changes)
+    found = iter(phases)
+    return replace(schedule, groups=tuple(tuple(next(found) for _ in group) for group in schedule.groups))
+
+
+RIGHT = steps_schedule(THREE.coefficients)
+LAST = len(RIGHT.phases) - 1
+TANGENT = tangent_schedule(THREE.coefficients)
+
+WRONG_STEPS = {
+    "a factor off by 1e-4": changed(RIGHT, LAST, gamma=RIGHT.phases[LAST].gamma * (1 + 1e-4)),
+    "the last product missing": changed(RIGHT, LAST, terms=()),
+    "a step's product missing": changed(RIGHT, 2, terms=()),
+    "another operand": changed(RIGHT, LAST, terms=((0, 0),)),
+    "no identity": changed(RIGHT, 1, delta=0.0),
+    "a stale answer": replace(RIGHT, answer=RIGHT.phases[LAST].add),
+}
+
+
+def without_second_term(phase: Phase) -> Phase:
+    return replace(phase, terms=phase.terms[:1])
+
+
+WRONG_TANGENTS = {
+    "half of a product's derivative": replace(
+        TANGENT, groups=tuple(tuple(map(without_second_term, group)) for group in TANGENT.groups)
+    ),
+    "the derivative of Z forgotten": replace(TANGENT, answer=TANGENT.answer - 1),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STEPS.values(), ids=WRONG_STEPS)
+@pytest.mark.parametrize(("run", "n"), [(scratch.run, 40), (tiled.run, 33)], ids=["scratch", "tiled"])
+def test_wrong_steps(wrong, run, n, device):
+    A = matrices(n, device, count=1)
+    assert distance(run(A, RIGHT, "ieee"), true_root(A)) <= ALLOWED
+    assert not distance(run(A, wrong, "ieee"), true_root(A)) <= ALLOWED
+
+
+@pytest.mark.parametrize("wrong", WRONG_TANGENTS.values(), ids=WRONG_TANGENTS)
+@pytest.mark.parametrize(("run", "n"), [(scratch_adjoint.run, 40), (tiled.pull_back, 33)], ids=["scratch", "tiled"])
+def test_wrong_tangents(wrong, run, n, device):
+    A = matrices(n, device, count=1)
+    G = upstream(A)
+    assert distance(run(A, G, TANGENT, "ieee"), true_gradient(A, G)) <= ALLOWED
+    assert not distance(run(A, G, wrong, "ieee"), true_gradient(A, G)) <= ALLOWED
+
+
+@pytest.mark.parametrize("n", [40, 130])
+def test_too_few_tiles(n, device, monkeypatch):
+    """A tile that nobody writes shows, because buffers begin as NaN."""
+    A = matrices(n, device, count=1)
+    if n == 40:
+        monkeypatch.setattr(scratch, "configuration", _untiled(scratch.configuration))
+    else:
+        monkeypatch.setattr(tiled, "_ld", lambda order: 96)
+    assert not distance(kernels().run(A)[0], true_root(A)) <= ALLOWED
+
+
+def _untiled(configuration):
+    def wrong(*arguments, **options):
+        right = configuration(*arguments, **options)
+        return replace(right, constants={**right.constants, "TILES": 0})
+
+    return wrong
+
+
+def test_the_norm_of_another_matrix(device, monkeypatch):
+    right = tiled.tiled_scaling.squares
+    monkeypatch.setattr(tiled.tiled_scaling, "squares", lambda A: right(A.flip(0)))
+    A = matrices(130, device)
+    assert not distance(kernels().run(A)[0], true_root(A)) <= ALLOWED
+
+
+def test_one_step_missing(device, monkeypatch):
+    right = small.run
+    monkeypatch.setattr(small, "run", lambda A, table, **options: right(A, table[:-1].contiguous(), **options))
+    A = matrices(20, device, count=1)
+    assert not distance(kernels().run(A)[0], true_root(A)) <= ALLOWED
