@@ -20,10 +20,10 @@ from ndbench.kernels.covariance.adjoint_constants import constants
 from ndbench.kernels.covariance.adjoint_matrices import matrices
 from ndbench.kernels.covariance.adjoint_plan import PIXELS, AdjointPlan
 from ndbench.kernels.covariance.classes import ClassTables
-from ndbench.kernels.covariance.division import quotient
+from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.partials import LEAST, SHARE
 from ndbench.kernels.covariance.shift import sampled_shift
-from ndbench.kernels.covariance.tiles import pixel_axis, zero_tile
+from ndbench.kernels.covariance.tiles import pixel_axis
 from ndbench.kernels.precision import PRECISIONS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
@@ -39,13 +39,13 @@ def gradient_of_pixels(
     firsts,
     taps,
     sources,
-    starts,
     offsets_per_row,
     region_count,
     search_steps,
     classes,
     shared,
     m,
+    class_stride,
     class_step,
     height,
     width,
@@ -75,37 +75,37 @@ def gradient_of_pixels(
         below = tl.load(firsts + middle) <= tile
         low, high = tl.where(below, middle, low), tl.where(below, high, middle)
     region = regions + low * 16
-    rows, columns = tl.load(region + 2), tl.load(region + 3)
+    columns, area = tl.load(region + 3), tl.load(region + 2) * tl.load(region + 3)
     start = (tile - tl.load(firsts + low)).to(tl.int64) * PIXELS
-    q = (start % (rows * columns)).to(tl.int32) + tl.arange(0, PIXELS)
-    n = quotient(q, tl.load(region + 4), tl.load(region + 5))
-    line = quotient(q - n * rows * columns, tl.load(region + 6), tl.load(region + 7))
-    image = start // (rows * columns) + n
+    q = (start % area).to(tl.int32) + tl.arange(0, PIXELS)
+    n, line, column = place_of(q, area, columns, region + 4)
+    image = start // area + n
     h = tl.load(region) + line * step_h
-    w = tl.load(region + 1) + (q - n * rows * columns - line * columns) * step_w
+    w = tl.load(region + 1) + column * step_w
     exists = image < tl.load(firsts + region_count + 1)
     own = tl.program_id(1) % classes
     c = tl.program_id(1) // classes * TILE + tl.arange(0, TILE)
     weights = matrices + (own % shared).to(tl.int64) * m * m
     first_tap, last_tap = tl.load(region + 8), tl.load(region + 9)
-    blocks = tl.cdiv(m, CHANNELS)
+    blocks = (m + CHANNELS - 1) // CHANNELS
     at = image * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
-    total = zero_tile(PIXELS, TILE, AXIS)
+    total = tl.full((TILE, PIXELS) if AXIS == 1 else (PIXELS, TILE), 0, tl.float32)
     # BLOCK / CHANNELS taps at a time, and of each as many channels
     lane, block = tl.arange(0, BLOCK) // CHANNELS, tl.arange(0, BLOCK) % CHANNELS
-    for step in range(tl.cdiv(last_tap - first_tap, BLOCK // CHANNELS) * blocks):
+    for step in range((last_tap - first_tap + BLOCK // CHANNELS - 1) // (BLOCK // CHANNELS) * blocks):
         tap = first_tap + step // blocks * (BLOCK // CHANNELS) + lane
         k = step % blocks * CHANNELS + block
         asked = (tap < last_tap) & (k < m)
         dh, dw = tl.load(taps + 4 * tap, mask=asked, other=0), tl.load(taps + 4 * tap + 1, mask=asked, other=0)
         matrix = tl.load(taps + 4 * tap + 2, mask=asked, other=0).to(tl.int64) * shared * m * m
         source = tl.load(sources + tl.load(taps + 4 * tap + 3, mask=asked, other=0) * classes + own)
-        channel = tl.load(starts + source) + k * class_step
+        channel = source * class_stride + k * class_step
         shift = tl.load(shifts + channel, mask=asked, other=0)
         y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(dh, AXIS)
         z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(dw, AXIS)
         inside = tl.expand_dims(exists, 1 - AXIS) & tl.expand_dims(asked, AXIS)
-        inside = inside & (y >= 0) & (y < height) & (z >= 0) & (z < width)
+        # negative numbers are large ones without a sign
+        inside = inside & (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
         there = channel.to(tl.int64) * stride_c + dh.to(tl.int64) * stride_h + dw.to(tl.int64) * stride_w
         x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(there, AXIS), mask=inside, other=0)
         x = x.to(tl.float32) - tl.expand_dims(shift, AXIS)
@@ -114,7 +114,7 @@ def gradient_of_pixels(
             total = tl.dot(tl.trans(K), x, total, input_precision=PRECISION)
         else:
             total = tl.dot(x, K, total, input_precision=PRECISION)
-    channel = tl.load(starts + own) + c * class_step
+    channel = own * class_stride + c * class_step
     constant = _over_offsets(v, region, channel, c < m, offsets_per_row, classes * m, TILE)
     out = image * out_stride_n + h.to(tl.int64) * out_stride_h + w.to(tl.int64) * out_stride_w
     tl.store(
@@ -150,7 +150,7 @@ def configuration(m: int, *, axis: int, precision: str) -> Configuration:
         "AXIS": axis,
         "PRECISION": precision,
     }
-    return Configuration(constants, warps=8 if tile == 64 else 4, stages=3)
+    return Configuration(constants, warps=8, stages=3)
 
 
 def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, *, precision: str) -> Tensor:
@@ -190,13 +190,13 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         plan.firsts,
         plan.taps,
         tables.sources,
-        tables.starts,
         patches.kernel_size[1],
         regions,
         (regions - 1).bit_length(),
         tables.count,
         tables.units,
         tables.m,
+        tables.stride,
         tables.step,
         *x.shape[2:],
         *patches.stride,
@@ -210,7 +210,7 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
 def variants() -> Iterator[Variant]:
     """Every configuration that `adjoint` may launch."""
     integers = (
-        *("offsets_per_row", "region_count", "search_steps", "classes", "shared", "m", "class_step"),
+        *("offsets_per_row", "region_count", "search_steps", "classes", "shared", "m", "class_stride", "class_step"),
         *("height", "width", "step_h", "step_w"),
     )
     strides = [f"{side}stride_{axis}" for side in ("", "out_") for axis in "nchw"]
@@ -221,7 +221,7 @@ def variants() -> Iterator[Variant]:
             "matrices": "*fp32",
             "v": "*fp64",
             "shifts": "*fp32",
-            **dict.fromkeys(("regions", "firsts", "taps", "sources", "starts"), "*i32"),
+            **dict.fromkeys(("regions", "firsts", "taps", "sources"), "*i32"),
             **dict.fromkeys(integers, "i32"),
             **dict.fromkeys(strides, "i64"),
         }

@@ -1,4 +1,4 @@
-"""Exact division by numbers that are known when a kernel is launched: a multiplication and a shift.
+"""From the number of a row to its image, line and column, by exact division: a multiplication and a shift.
 
 For 0 <= q < 2^31 and 1 <= D < 2^31, with s = ceil(log2 D) and m = ceil(2^(31 + s) / D),
 
@@ -19,8 +19,14 @@ def reciprocal(divisor: int) -> tuple[int, int]:
 
 
 @triton.jit
-def quotient(q, multiplier, shift):
-    """Q // D for int32 q; multiplier and shift were loaded from a table of `reciprocal`."""
-    doubled = q.to(tl.uint32) * 2
-    high = tl.umulhi(doubled, multiplier.to(tl.uint32, bitcast=True))
-    return (high >> shift.to(tl.uint32)).to(tl.int32)
+def place_of(q, area, width, reciprocals):
+    """Image, line and column of rows q in int32, with `area` rows an image and `width` a line.
+
+    The reciprocals of area and width follow each other in memory.
+    """
+    high = tl.umulhi(q.to(tl.uint32) * 2, tl.load(reciprocals).to(tl.uint32, bitcast=True))
+    image = (high >> tl.load(reciprocals + 1).to(tl.uint32)).to(tl.int32)
+    rest = q - image * area
+    high = tl.umulhi(rest.to(tl.uint32) * 2, tl.load(reciprocals + 2).to(tl.uint32, bitcast=True))
+    line = (high >> tl.load(reciprocals + 3).to(tl.uint32)).to(tl.int32)
+    return image, line, rest - line * width

@@ -17,14 +17,9 @@ from torch import Tensor
 
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.columns import Columns
-from ndbench.kernels.covariance.division import quotient, reciprocal
+from ndbench.kernels.covariance.division import place_of, reciprocal
 from ndbench.kernels.covariance.partials import splits
-from ndbench.kernels.covariance.tiles import (
-    CHUNK,
-    add_products,
-    pixel_axis,
-    zero_tile,
-)
+from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
 from ndbench.kernels.precision import PRECISIONS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
@@ -73,29 +68,24 @@ def multiply_columns(
     right_column = tl.load(tiles + 2 * pair + 1) * TILE + tl.arange(0, TILE)
     left_shift = tl.load(shifts + unit * columns + left_column, mask=left_column < columns, other=0)
     right_shift = tl.load(shifts + unit * columns + right_column, mask=right_column < columns, other=0)
-    image_multiplier, image_shift = tl.load(reciprocals), tl.load(reciprocals + 1)
-    line_multiplier, line_shift = tl.load(reciprocals + 2), tl.load(reciprocals + 3)
-    products = tl.zeros((TILE, TILE), tl.float32)
-    sums = tl.zeros((TILE,), tl.float32)
+    products, sums = tl.full((TILE, TILE), 0, tl.float32), tl.full((TILE,), 0, tl.float32)
     begin = slot.to(tl.int64) * chunks_per_program
     for chunk in range(begin, tl.minimum(begin + chunks_per_program, stack * chunks)):
         group = unit * stack + chunk // chunks
         first = chunk % chunks * CHUNK
-        count = tl.minimum(rows - first, CHUNK)
+        count = tl.minimum(rows - first, CHUNK).to(tl.int32)
         image, start = first // per_image, first % per_image
         left_at, left_h, left_w = _pixels_of(places, group, groups, columns, left_column, stride_c, stride_h, stride_w)
         right_at, right_h, right_w = _pixels_of(
             places, group, groups, columns, right_column, stride_c, stride_h, stride_w
         )
-        chunk_products = tl.zeros((TILE, TILE), tl.float32)
-        chunk_sums = zero_tile(BLOCK, TILE, AXIS)
+        chunk_products = tl.full((TILE, TILE), 0, tl.float32)
+        chunk_sums = tl.full((TILE, BLOCK) if AXIS == 1 else (BLOCK, TILE), 0, tl.float32)
         for k in range(0, count, BLOCK):
             row = k + tl.arange(0, BLOCK)
             q = start.to(tl.int32) + row
-            n = quotient(q, image_multiplier, image_shift)
-            line = quotient(q - n * per_image, line_multiplier, line_shift)
-            h = line * step_h
-            w = (q - n * per_image - line * per_line) * step_w
+            n, line, column = place_of(q, per_image, per_line, reciprocals)
+            h, w = line * step_h, column * step_w
             # 64-bit: strides times indices may pass 2**31
             at = (image + n) * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
             taken = row < count
@@ -108,7 +98,10 @@ def multiply_columns(
                 AXIS,
             )  # fmt: skip
             chunk_sums += left
-            chunk_products = add_products(chunk_products, left, right, AXIS, PRECISION)
+            if AXIS == 1:
+                chunk_products = tl.dot(left, tl.trans(right), chunk_products, input_precision=PRECISION)
+            else:
+                chunk_products = tl.dot(tl.trans(left), right, chunk_products, input_precision=PRECISION)
         products += chunk_products
         sums += tl.sum(chunk_sums, axis=AXIS)
     record = partials + (item * slots + slot) * (TILE * TILE + TILE)
@@ -130,11 +123,12 @@ def _pixels_of(places, group, groups, columns, column, stride_c, stride_h, strid
 
 @triton.jit
 def _shifted(X, at, h, w, taken, column_at, column_h, column_w, kept, shift, height, width, AXIS: tl.constexpr):
-    """Y of a tile: x - s, -s in the padding, 0 for rows and columns that are none."""
+    """The pixels y of a tile: x - s, -s in the padding, 0 for rows and columns that are none."""
     y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(column_h, AXIS)
     z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(column_w, AXIS)
     asked = tl.expand_dims(taken, 1 - AXIS) & tl.expand_dims(kept, AXIS)
-    inside = asked & (y >= 0) & (y < height) & (z >= 0) & (z < width)
+    # negative numbers are large ones without a sign
+    inside = asked & (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
     x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(column_at, AXIS), mask=inside, other=0)
     return tl.where(asked, x.to(tl.float32) - tl.expand_dims(shift, AXIS), 0.0)
 
@@ -147,8 +141,8 @@ def tile_of(columns: int) -> int:
 def configuration(columns: int, *, axis: int, precision: str) -> Configuration:
     """That of so many columns in a group."""
     tile = tile_of(columns)
-    constants = {"TILE": tile, "BLOCK": 32, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
-    return Configuration(constants, warps=2 if tile == 32 else 8, stages=3)
+    constants = {"TILE": tile, "BLOCK": 16, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
+    return Configuration(constants, warps=4 if tile == 32 else 8, stages=3)
 
 
 def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, precision: str) -> tuple[Tensor, Tensor]:

@@ -42,8 +42,8 @@ def assemble_pieces(
     offsets,
     columns,
     m,
+    tile,
     rows,
-    TILE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """BLOCK entries (class, pair of offsets, channel, channel of the partner) a program."""
@@ -55,15 +55,15 @@ def assemble_pieces(
     t, u = tl.load(described, mask=exists, other=0), tl.load(described + 1, mask=exists, other=0)
     start = tl.load(described + 2, mask=exists, other=0)
     count = tl.load(described + 3, mask=exists, other=0) - start
-    tiles, record = tl.cdiv(m, TILE), TILE * TILE + 2 * TILE
-    plane = ((own * tiles + i // TILE) * tiles + j // TILE).to(tl.int64) * piece_count
+    tiles, record = tl.cdiv(m, tile), tile * tile + 2 * tile
+    plane = ((own * tiles + i // tile) * tiles + j // tile).to(tl.int64) * piece_count
     S, left, right = tl.zeros((BLOCK,), tl.float64), tl.zeros((BLOCK,), tl.float64), tl.zeros((BLOCK,), tl.float64)
     for number in range(tl.max(count)):
         asked = exists & (number < count)
         sums = totals + (plane + tl.load(held + start + number, mask=asked, other=0)) * record
-        S += tl.load(sums + i % TILE * TILE + j % TILE, mask=asked, other=0)
-        left += tl.load(sums + TILE * TILE + i % TILE, mask=asked, other=0)
-        right += tl.load(sums + TILE * TILE + TILE + j % TILE, mask=asked, other=0)
+        S += tl.load(sums + i % tile * tile + j % tile, mask=asked, other=0)
+        left += tl.load(sums + tile * tile + i % tile, mask=asked, other=0)
+        right += tl.load(sums + tile * tile + tile + j % tile, mask=asked, other=0)
     # where all classes are added up, class 0 meets itself
     other = tl.load(sources + (u - t + offsets - 1) * classes + own, mask=exists, other=0)
     unit = tl.load(group + own * offsets + t, mask=exists, other=0).to(tl.int64) * columns
@@ -82,9 +82,7 @@ def assemble_pieces(
     tl.store(cov + (unit + column) * columns + row, value, mask=kept & (row != column))
 
 
-def configuration(m: int) -> Configuration:
-    """That of classes of m channels."""
-    return Configuration({"TILE": tile_of(m), "BLOCK": 512}, warps=4)
+CONFIGURATION = Configuration({"BLOCK": 512}, warps=4)
 
 
 def assembled(
@@ -109,9 +107,8 @@ def assembled(
     """
     groups, F = inside.shape
     cov = torch.empty((groups, F, F), dtype=dtype, device=totals.device)
-    chosen = configuration(tables.m)
     entries = tables.units * len(plan.pairs) * tables.m**2
-    assemble_pieces[(triton.cdiv(entries, chosen.constants["BLOCK"]),)](
+    assemble_pieces[(triton.cdiv(entries, CONFIGURATION.constants["BLOCK"]),)](
         totals,
         inside,
         shifts,
@@ -130,8 +127,9 @@ def assembled(
         tables.position.shape[2],
         F,
         tables.m,
+        tile_of(tables.m),
         rows,
-        **chosen.options(),
+        **CONFIGURATION.options(),
     )
     return cov
 
@@ -146,15 +144,14 @@ def variants() -> Iterator[Variant]:
             **dict.fromkeys(("pairs", "held"), "*i32"),
             **dict.fromkeys(("variance", "presence"), "*fp64"),
             **dict.fromkeys(("sources", "group", "position"), "*i32"),
-            **dict.fromkeys(("pair_count", "piece_count", "classes", "offsets", "columns", "m"), "i32"),
+            **dict.fromkeys(("pair_count", "piece_count", "classes", "offsets", "columns", "m", "tile"), "i32"),
             **dict.fromkeys(("entries", "rows"), "i64"),
         }
-        for m in (16, 32, 64):
-            yield Variant(
-                f"covariance.lagged_assembly/{m}/{element}",
-                assemble_pieces,
-                signature,
-                configuration(m),
-                precision="ieee",
-                products=False,
-            )
+        yield Variant(
+            f"covariance.lagged_assembly/{element}",
+            assemble_pieces,
+            signature,
+            CONFIGURATION,
+            precision="ieee",
+            products=False,
+        )

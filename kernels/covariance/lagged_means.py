@@ -36,23 +36,23 @@ def average_pieces(
     offsets,
     columns,
     m,
+    tile,
     rows,
-    TILE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """BLOCK entries (class, channel, offset) a program; totals is (A', tiles, tiles, pieces, record)."""
     entry = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     exists = entry < entries
     offset, i, unit = entry % offsets, entry // offsets % m, entry // offsets // m
-    tiles, record = tl.cdiv(m, TILE), TILE * TILE + 2 * TILE
+    tiles, record = tl.cdiv(m, tile), tile * tile + 2 * tile
     start = tl.load(pairs + 4 * offset + 2, mask=exists, other=0)
     count = tl.load(pairs + 4 * offset + 3, mask=exists, other=0) - start
-    plane = ((unit * tiles + i // TILE) * tiles).to(tl.int64) * piece_count
+    plane = ((unit * tiles + i // tile) * tiles).to(tl.int64) * piece_count
     total = tl.zeros((BLOCK,), tl.float64)
     for number in range(tl.max(count)):
         asked = exists & (number < count)
         sums = totals + (plane + tl.load(held + start + number, mask=asked, other=0)) * record
-        total += tl.load(sums + TILE * TILE + i % TILE, mask=asked, other=0)
+        total += tl.load(sums + tile * tile + i % tile, mask=asked, other=0)
     shift = tl.load(shifts + entry // offsets, mask=exists, other=0).to(tl.float64)
     place = tl.load(group + unit * offsets + offset, mask=exists, other=0).to(tl.int64) * columns
     place += tl.load(position + entry, mask=exists, other=0)
@@ -60,9 +60,7 @@ def average_pieces(
     tl.store(outside + place, shift * tl.load(presence + offset, mask=exists, other=0), mask=exists)
 
 
-def configuration(m: int) -> Configuration:
-    """That of classes of m channels."""
-    return Configuration({"TILE": tile_of(m), "BLOCK": 128}, warps=4)
+CONFIGURATION = Configuration({"BLOCK": 128}, warps=4)
 
 
 def means(
@@ -81,8 +79,8 @@ def means(
     units, m, K = tables.position.shape
     F = units * m * K // groups
     inside, outside = (torch.empty((groups, F), dtype=torch.float64, device=totals.device) for _ in range(2))
-    chosen, entries = configuration(m), units * m * K
-    average_pieces[(triton.cdiv(entries, chosen.constants["BLOCK"]),)](
+    entries = units * m * K
+    average_pieces[(triton.cdiv(entries, CONFIGURATION.constants["BLOCK"]),)](
         totals,
         inside,
         outside,
@@ -97,8 +95,9 @@ def means(
         K,
         F,
         m,
+        tile_of(m),
         rows,
-        **chosen.options(),
+        **CONFIGURATION.options(),
     )
     return inside, outside
 
@@ -111,15 +110,7 @@ def variants() -> Iterator[Variant]:
         **dict.fromkeys(("pairs", "held"), "*i32"),
         "presence": "*fp64",
         **dict.fromkeys(("group", "position"), "*i32"),
-        **dict.fromkeys(("piece_count", "entries", "offsets", "columns", "m"), "i32"),
+        **dict.fromkeys(("piece_count", "entries", "offsets", "columns", "m", "tile"), "i32"),
         "rows": "i64",
     }
-    for m in (16, 32, 64):
-        yield Variant(
-            f"covariance.lagged_means/{m}",
-            average_pieces,
-            signature,
-            configuration(m),
-            precision="ieee",
-            products=False,
-        )
+    yield Variant("covariance.lagged_means", average_pieces, signature, CONFIGURATION, precision="ieee", products=False)

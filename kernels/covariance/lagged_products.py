@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.classes import ClassTables
-from ndbench.kernels.covariance.division import quotient
+from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
-from ndbench.kernels.covariance.tiles import CHUNK, add_products, pixel_axis, zero_tile
+from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
 from ndbench.kernels.precision import PRECISIONS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
@@ -31,20 +31,21 @@ def multiply_pieces(
     pieces,
     work,
     sources,
-    starts,
     slots,
     classes,
     offsets,
     m,
+    tiles,
+    class_stride,
     class_step,
     images,
     shift_stride,
-    step_h,
-    step_w,
     stride_n,
     stride_c,
     stride_h,
     stride_w,
+    line_stride,
+    column_stride,
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
@@ -55,53 +56,56 @@ def multiply_pieces(
 
     partials is (A', tiles, tiles, slots, TILE * TILE + 2 TILE); the tables are those of `LaggedPlan`, `ClassTables`.
     """
-    plane, slot = tl.program_id(0) // slots, tl.program_id(0) % slots
-    tiles = tl.cdiv(m, TILE)
-    i = plane // tiles % tiles * TILE + tl.arange(0, TILE)
-    j = plane % tiles * TILE + tl.arange(0, TILE)
+    # 64-bit: strides times indices may pass 2**31
+    program = tl.program_id(0).to(tl.int64)
+    plane, slot = program // slots, program % slots
+    index = tl.arange(0, TILE)
+    top, side = plane // tiles % tiles * TILE, plane % tiles * TILE
+    i, j = top + index, side + index
+    # both operands share what lies between the addresses of a tile
+    channels_at = tl.expand_dims((index * class_step).to(tl.int64) * stride_c, AXIS)
     piece = pieces + 12 * tl.load(work + 3 * slot)
     columns, area = tl.load(piece + 3), tl.load(piece + 2) * tl.load(piece + 3)
-    area_multiplier, area_shift = tl.load(piece + 4), tl.load(piece + 5)
-    line_multiplier, line_shift = tl.load(piece + 6), tl.load(piece + 7)
     corner = tl.load(piece).to(tl.int64) * stride_h + tl.load(piece + 1).to(tl.int64) * stride_w
     lag = tl.load(piece + 8).to(tl.int64) * stride_h + tl.load(piece + 9).to(tl.int64) * stride_w
     partner, per_class = sources + (tl.load(piece + 10) + offsets - 1) * classes, tl.load(piece + 11)
-    products = tl.zeros((TILE, TILE), tl.float32)
-    left_sums, right_sums = tl.zeros((TILE,), tl.float32), tl.zeros((TILE,), tl.float32)
+    products, left_sums = tl.full((TILE, TILE), 0, tl.float32), tl.full((TILE,), 0, tl.float32)
+    right_sums = left_sums
     for chunk in range(tl.load(work + 3 * slot + 1), tl.load(work + 3 * slot + 2)):
         own = plane // (tiles * tiles) + chunk // per_class
-        other = tl.load(partner + own)
+        other = tl.load(partner + own).to(tl.int64)
         left_shift = tl.load(shifts + own * shift_stride + i, mask=i < m, other=0)
         right_shift = tl.load(shifts + other * shift_stride + j, mask=j < m, other=0)
-        # 64-bit: strides times indices may pass 2**31
-        left_at = (tl.load(starts + own) + i * class_step).to(tl.int64) * stride_c
-        right_at = (tl.load(starts + other) + j * class_step).to(tl.int64) * stride_c + lag
+        left_from = X + corner + (own * class_stride + top * class_step) * stride_c
+        right_from = X + corner + lag + (other * class_stride + side * class_step) * stride_c
         first = (chunk % per_class).to(tl.int64) * CHUNK
         count = tl.minimum(area.to(tl.int64) * images - first, CHUNK).to(tl.int32)
         image, start = first // area, (first % area).to(tl.int32)
-        chunk_products = tl.zeros((TILE, TILE), tl.float32)
-        chunk_left, chunk_right = zero_tile(BLOCK, TILE, AXIS), zero_tile(BLOCK, TILE, AXIS)
+        chunk_products = tl.full((TILE, TILE), 0, tl.float32)
+        chunk_left = tl.full((TILE, BLOCK) if AXIS == 1 else (BLOCK, TILE), 0, tl.float32)
+        chunk_right = chunk_left
         for k in range(0, count, BLOCK):
             q = start + k + tl.arange(0, BLOCK)
-            n = quotient(q, area_multiplier, area_shift)
-            line = quotient(q - n * area, line_multiplier, line_shift)
-            h, w = line * step_h, (q - n * area - line * columns) * step_w
-            at = corner + (image + n) * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
-            at, taken = tl.expand_dims(at, 1 - AXIS), tl.expand_dims(k + tl.arange(0, BLOCK) < count, 1 - AXIS)
+            n, line, column = place_of(q, area, columns, piece + 4)
+            at = (image + n) * stride_n + line.to(tl.int64) * line_stride + column.to(tl.int64) * column_stride
+            at = tl.expand_dims(at, 1 - AXIS) + channels_at
+            taken = tl.expand_dims(k + tl.arange(0, BLOCK) < count, 1 - AXIS)
             asked = taken & tl.expand_dims(i < m, AXIS)
-            left = tl.load(X + at + tl.expand_dims(left_at, AXIS), mask=asked, other=0).to(tl.float32)
+            left = tl.load(left_from + at, mask=asked, other=0).to(tl.float32)
             left = tl.where(asked, left - tl.expand_dims(left_shift, AXIS), 0.0)
             asked = taken & tl.expand_dims(j < m, AXIS)
-            right = tl.load(X + at + tl.expand_dims(right_at, AXIS), mask=asked, other=0).to(tl.float32)
+            right = tl.load(right_from + at, mask=asked, other=0).to(tl.float32)
             right = tl.where(asked, right - tl.expand_dims(right_shift, AXIS), 0.0)
             chunk_left += left
             chunk_right += right
-            chunk_products = add_products(chunk_products, left, right, AXIS, PRECISION)
+            if AXIS == 1:
+                chunk_products = tl.dot(left, tl.trans(right), chunk_products, input_precision=PRECISION)
+            else:
+                chunk_products = tl.dot(tl.trans(left), right, chunk_products, input_precision=PRECISION)
         products += chunk_products
         left_sums += tl.sum(chunk_left, axis=AXIS)
         right_sums += tl.sum(chunk_right, axis=AXIS)
-    record = partials + tl.program_id(0).to(tl.int64) * (TILE * TILE + 2 * TILE)
-    index = tl.arange(0, TILE)
+    record = partials + program * (TILE * TILE + 2 * TILE)
     tl.store(record + index[:, None] * TILE + index[None, :], products)
     tl.store(record + TILE * TILE + index, left_sums)
     tl.store(record + TILE * TILE + TILE + index, right_sums)
@@ -120,8 +124,8 @@ def record_of(m: int) -> int:
 def configuration(m: int, *, axis: int, precision: str) -> Configuration:
     """That of classes of m channels."""
     tile = tile_of(m)
-    constants = {"TILE": tile, "BLOCK": 32, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
-    return Configuration(constants, warps={16: 1, 32: 2, 64: 8 if precision == "ieee" else 4}[tile], stages=3)
+    constants = {"TILE": tile, "BLOCK": 32 if tile == 64 else 16, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
+    return Configuration(constants, warps={16: 1, 32: 4, 64: 8}[tile], stages=3)
 
 
 def products(
@@ -138,7 +142,8 @@ def products(
         precision: of the products.
     """
     chosen = configuration(tables.m, axis=pixel_axis(x), precision=precision)
-    planes, slots = tables.units * triton.cdiv(tables.m, tile_of(tables.m)) ** 2, len(plan.work)
+    tiles, slots = triton.cdiv(tables.m, tile_of(tables.m)), len(plan.work)
+    planes = tables.units * tiles**2
     partials = torch.empty((planes, slots, record_of(tables.m)), dtype=torch.float32, device=x.device)
     if partials.numel():
         multiply_pieces[(planes * slots,)](
@@ -148,16 +153,17 @@ def products(
             plan.pieces,
             plan.work,
             tables.sources,
-            tables.starts,
             slots,
             tables.count,
             patches.offsets,
             tables.m,
+            tiles,
+            tables.stride,
             tables.step,
             len(x),
             0 if tables.units == 1 else tables.m,
-            *patches.stride,
             *x.stride(),
+            *(step * stride for step, stride in zip(patches.stride, x.stride()[2:], strict=True)),
             **chosen.options(),
         )
     return partials
@@ -165,15 +171,15 @@ def products(
 
 def variants() -> Iterator[Variant]:
     """Every configuration that `products` may launch."""
-    integers = ("slots", "classes", "offsets", "m", "class_step", "images", "shift_stride", "step_h", "step_w")
+    integers = ("slots", "classes", "offsets", "m", "tiles", "class_stride", "class_step", "images", "shift_stride")
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         element = TRITON_TYPES[dtype]
         signature = {
             "X": f"*{element}",
             **dict.fromkeys(("partials", "shifts"), "*fp32"),
-            **dict.fromkeys(("pieces", "work", "sources", "starts"), "*i32"),
+            **dict.fromkeys(("pieces", "work", "sources"), "*i32"),
             **dict.fromkeys(integers, "i32"),
-            **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w"), "i64"),
+            **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w", "line_stride", "column_stride"), "i64"),
         }
         for precision in PRECISIONS:
             for m in (16, 32, 64):

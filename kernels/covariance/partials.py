@@ -54,7 +54,7 @@ def add_partials(partials, totals, first, pieces, slots, record, BLOCK: tl.const
     tl.store(totals + item * record + entry, total, mask=entry < record)
 
 
-CONFIGURATION = Configuration({"BLOCK": 256, "SLOTS": 16}, warps=4)
+CONFIGURATION = Configuration({"BLOCK": 512, "SLOTS": 8}, warps=4)
 
 
 def total(partials: Tensor, first: Tensor) -> Tensor:

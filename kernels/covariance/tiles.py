@@ -4,8 +4,6 @@ In a kernel AXIS is the axis of pixels, 1 where they are the nearer neighbours. 
 `tl.expand_dims(pixels, 1 - AXIS)`, one over channels by `tl.expand_dims(channels, AXIS)`.
 """
 
-import triton
-import triton.language as tl
 from torch import Tensor
 
 CHUNK = 1024
@@ -15,19 +13,3 @@ CHUNK = 1024
 def pixel_axis(x: Tensor) -> int:
     """1 where neighbouring pixels of a row lie nearer to each other in memory than neighbouring channels, else 0."""
     return int(x.stride(3) < x.stride(1))
-
-
-@triton.jit
-def zero_tile(PIXELS: tl.constexpr, CHANNELS: tl.constexpr, AXIS: tl.constexpr):
-    """A tile of zeros."""
-    return tl.zeros((CHANNELS, PIXELS) if AXIS == 1 else (PIXELS, CHANNELS), tl.float32)
-
-
-@triton.jit
-def add_products(total, left, right, AXIS: tl.constexpr, PRECISION: tl.constexpr):
-    """Total plus the products of all channels of two tiles, summed over pixels, (CHANNELS, CHANNELS)."""
-    if AXIS == 1:
-        total = tl.dot(left, tl.trans(right), total, input_precision=PRECISION)
-    else:
-        total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
-    return total
