@@ -61,17 +61,16 @@ def survey(
     names = [cache.key(*pair) for pair in pairs]
     outcomes = {name: Outcome(known) for name in names if (known := cache.load(name))}
     missing = {name: Job.of(*pair) for name, pair in zip(names, pairs, strict=True) if name not in outcomes}
-    done = 0
+    places = list(missing)
 
-    def one_more() -> None:
-        nonlocal done
-        done += 1
-        progress(done, len(missing))
-
-    for name, outcome in zip(missing, run(list(missing.values()), processes, one_more), strict=True):
+    def ended(place: int, outcome: Outcome) -> None:
+        name = places[place]
         outcomes[name] = outcome
         if outcome.figures:
             cache.store(name, outcome.figures)
+        progress(sum(name in outcomes for name in places), len(places))
+
+    run(list(missing.values()), processes, ended)
     return [judge(variant, target, outcomes[name]) for name, (variant, target) in zip(names, pairs, strict=True)]
 
 

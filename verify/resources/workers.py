@@ -37,8 +37,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run(jobs: Sequence[Job], processes: int, done: Callable[[], None]) -> list[Outcome]:
-    """The outcomes of the jobs in their order; `done` is called as each ends."""
+def run(jobs: Sequence[Job], processes: int, done: Callable[[int, Outcome], None]) -> list[Outcome]:
+    """The outcomes of the jobs in their order; `done` hears of each, with its place, as it ends."""
     workers = threading.local()
     started: list[Worker] = []
 
@@ -50,9 +50,9 @@ def run(jobs: Sequence[Job], processes: int, done: Callable[[], None]) -> list[O
         return result
 
     with _never_interpreting(), ThreadPoolExecutor(processes) as threads:
-        futures = [threads.submit(outcome, job) for job in jobs]
-        for _ in as_completed(futures):
-            done()
+        futures = {threads.submit(outcome, job): k for k, job in enumerate(jobs)}
+        for future in as_completed(futures):
+            done(futures[future], future.result())
     for worker in started:
         worker.stop()
     return [future.result() for future in futures]

@@ -37,7 +37,9 @@ RIGHT = [
 def rows():
     """Every planted variant on its target, by names."""
     pairs = [case[:2] for case in [*WRONG, *RIGHT]]
-    outcomes = run([Job.of(variant, target_named(name)) for variant, name in pairs], 2, done=lambda: None)
+    outcomes = run(
+        [Job.of(variant, target_named(name)) for variant, name in pairs], 2, done=lambda place, outcome: None
+    )
     judged = zip(pairs, outcomes, strict=True)
     return {(variant.name, name): judge(variant, target_named(name), outcome) for (variant, name), outcome in judged}
 

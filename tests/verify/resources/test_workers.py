@@ -14,18 +14,20 @@ def test_a_lost_process_is_the_error_of_its_job_alone():
     right = Job.of(planted.RIGHT, SM_90)
     lost = replace(right, module="tests.verify.resources.planted_abort")
     heard = []
-    first, second, third = run([right, lost, right], processes=1, done=lambda: heard.append(1))
+    first, second, third = run(
+        [right, lost, right], processes=1, done=lambda place, outcome: heard.append((place, outcome))
+    )
     assert first.figures == third.figures
     assert first.figures.registers > 0
     assert second.figures is None
     assert "exit code -6" in second.error
     assert "LLVM ERROR: Cannot select" in second.error
-    assert len(heard) == 3
+    assert heard == [(0, first), (1, second), (2, third)]
 
 
 def test_processes_compile_even_where_this_one_would_interpret(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    (outcome,) = run([Job.of(planted.RIGHT, SM_90)], processes=1, done=lambda: None)
+    (outcome,) = run([Job.of(planted.RIGHT, SM_90)], processes=1, done=lambda place, outcome: None)
     assert outcome.error == ""
 
 
