@@ -1,6 +1,6 @@
 """T steps of Newton-Schulz and minimax iterations, with their adjoint, by Triton kernels.
 
-Which kernel serves a matrix depends on its order alone, so a matrix gets the same bits in every batch.
+Which kernel serves a matrix depends on its order and type alone, so it gets the same bits in every batch.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class CoupledKernels:
         """The gradient, symmetric, by the tangent of the steps in direction sym(G)."""
         self._require_served(A)
         n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
-        if n <= small.LARGEST_ORDER:
+        if n <= small.LARGEST_ORDER and small_adjoint.fits(self.precision):
             table = self._table(A)
             dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)
         else:

@@ -24,7 +24,6 @@ from ndbench.kernels.runtime import multiprocessors
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 128
-BLOCK = 64
 
 
 @triton.jit
@@ -138,13 +137,18 @@ def steps_in_scratch(
         tl.debug_barrier()
 
 
-def configuration(n: int, multiplication: Multiplication, stages: int = 3) -> Configuration:
-    """That of order n. Strips of more rows, and more stages in the adjoint of order 128, spill registers."""
-    if n <= BLOCK:
-        tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": BLOCK, "TILES": 1, "BLOCK_K": 16}
-        return Configuration({**tiles, **multiplication.constants}, warps=8, stages=3)
-    tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": BLOCK, "TILES": 3, "BLOCK_K": 32}
-    return Configuration({**tiles, **multiplication.constants}, warps=4, stages=stages)
+def configuration(n: int, multiplication: Multiplication, *, adjoint: bool = False) -> Configuration:
+    """That of order n. With strips of more rows, and other warps or stages, registers spill on some device."""
+    ieee = multiplication.kind == "ieee"
+    if n <= 32:
+        tiles, warps, stages = {"ORDER": 32, "STRIP": 32, "BLOCK": 32, "TILES": 1, "BLOCK_K": 32}, 4, 2
+    elif n <= 64:
+        tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": 64, "TILES": 1, "BLOCK_K": 16}
+        warps, stages = (8, 3) if ieee else (4, 4)
+    else:
+        tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": 64, "TILES": 3, "BLOCK_K": 32}
+        warps, stages = 4, 2 if ieee and adjoint else 3
+    return Configuration({**tiles, **multiplication.constants}, warps, stages)
 
 
 def slots(batch: int, device: torch.device) -> int:
@@ -167,7 +171,7 @@ def run(A: Tensor, schedule: Schedule, precision: str) -> Tensor:
 def variants() -> Iterator[Variant]:
     """Every configuration that `run` may launch."""
     for multiplication in MULTIPLICATIONS:
-        for n in (BLOCK, 2 * BLOCK):
+        for n in (64, 128):
             yield Variant(
                 name=f"newton_schulz.scratch/{n}/{multiplication.name}",
                 kernel=steps_in_scratch,

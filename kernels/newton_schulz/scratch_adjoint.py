@@ -15,10 +15,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ndbench.kernels.newton_schulz import small_adjoint
 from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multiplication
 from ndbench.kernels.newton_schulz.schedule import Schedule, tables
 from ndbench.kernels.newton_schulz.scratch import (
-    BLOCK,
     configuration,
     norm_of_tiles,
     run_phases,
@@ -114,7 +114,7 @@ def adjoint_in_scratch(
 def run(A: Tensor, G: Tensor, schedule: Schedule, precision: str) -> Tensor:
     """The gradient dA from A and G, (batch, n, n), any strides; the schedule is a tangent's."""
     batch, n = A.shape[0], A.shape[-1]
-    chosen = configuration(n, Multiplication(A.dtype, precision), stages=2)
+    chosen = configuration(n, Multiplication(A.dtype, precision), adjoint=True)
     order, programs = chosen.constants["ORDER"], slots(batch, A.device)
     dA = torch.empty((batch, n, n), dtype=A.dtype, device=A.device)
     scratch = torch.empty((programs, schedule.buffers, order, order), dtype=torch.float32, device=A.device)
@@ -128,7 +128,8 @@ def run(A: Tensor, G: Tensor, schedule: Schedule, precision: str) -> Tensor:
 def variants() -> Iterator[Variant]:
     """Every configuration that `run` may launch."""
     for multiplication in MULTIPLICATIONS:
-        for n in (BLOCK, 2 * BLOCK):
+        # orders up to 32 where registers do not hold them
+        for n in (64, 128) if small_adjoint.fits(multiplication.precision) else (32, 64, 128):
             yield Variant(
                 name=f"newton_schulz.scratch_adjoint/{n}/{multiplication.name}",
                 kernel=adjoint_in_scratch,
@@ -140,7 +141,7 @@ def variants() -> Iterator[Variant]:
                     **dict.fromkeys(("buffers", "answer", "phases", "strips", "n", "batch"), "i32"),
                     **dict.fromkeys((f"{x}_{axis}" for x in "ag" for axis in ("batch", "row", "column")), "i64"),
                 },
-                configuration=configuration(n, multiplication, stages=2),
+                configuration=configuration(n, multiplication, adjoint=True),
                 precision=multiplication.kind,
                 divisible=("dA", "scratch", "operands", "factors"),
                 vendors=multiplication.vendors,

@@ -47,6 +47,13 @@ def test_tiles_of_both_sizes(block, device, monkeypatch):
     assert distance(found, true_gradient(A, G)) <= ALLOWED
 
 
+@pytest.mark.parametrize("n", [5, 20, 40])
+def test_products_of_split_operands(n, device):
+    A = matrices(n, device, count=1)
+    G = upstream(A)
+    assert distance(kernels(precision="tf32x3").pull_back(A, (), G), true_gradient(A, G)) <= 4 * ALLOWED
+
+
 @every_class
 def test_a_matrix_gets_the_same_bits_in_every_batch(n, device):
     A = matrices(n, device, count=3)
@@ -69,10 +76,10 @@ def test_linear_in_g_at_every_size(n, device):
 
 @every_class
 def test_strides(n, device):
-    A = matrices(n, device)
+    A = matrices(n, device, count=1 if n > 100 else 2)
     G = upstream(A)
     found = kernels().pull_back(A, (), G)
-    larger = torch.full((3, 3 * n + 1, 2 * n + 1), torch.nan, device=device)
+    larger = torch.full((1 + len(A), 3 * n + 1, 2 * n + 1), torch.nan, device=device)
     larger[1:, 1::3, 1::2] = G
     for view in (G.mT.contiguous().mT, larger[1:, 1::3, 1::2]):
         assert torch.equal(kernels().pull_back(A, (), view), found)
