@@ -11,7 +11,8 @@ LARGEST_STACK = 256
 FEWEST_INSTRUCTIONS = 32
 EXACT = {"f32", "f64"}
 """Operands of matrix instructions that lose no digit of a float32."""
-HALVES = {"*fp16": "f16", "*bf16": "bf16"}
+HALVES = {"fp16": "f16", "bf16": "bf16"}
+"""What machine code calls Triton's 16-bit types."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,14 @@ def _types(kind: str) -> set[str]:
 
 
 def _promised_types(variant: Variant) -> set[str]:
-    """Operands of the matrix instructions that the precision stands for."""
+    """Operands of the matrix instructions that the precision stands for.
+
+    Those of "half" are the 16-bit types among the variant's arguments and constants.
+    """
     if variant.precision != "half":
         return {"tf32"}
-    return {HALVES[kind] for kind in variant.signature.values() if kind in HALVES}
+    named = [*variant.signature.values(), *map(str, variant.configuration.constants.values())]
+    return {HALVES[name.lstrip("*")] for name in named if name.lstrip("*") in HALVES}
 
 
 def _shown(counts: dict[str, int]) -> str:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import triton.language as tl
 
 from ndbench.kernels.variant import Configuration, Variant
 from ndbench.verify.resources.figures import Figures
@@ -23,8 +24,9 @@ FIGURES = Figures(
 )
 
 
-def compiled(precision="ieee", target="sm_90", warps=4, products=True, element="fp32", **changes):
-    variant = Variant("planted", None, {"A": f"*{element}"}, Configuration({}, warps), precision, products)
+def compiled(precision="ieee", target="sm_90", warps=4, products=True, element="fp32", operand=tl.float32, **changes):
+    chosen = Configuration({"OPERAND": operand}, warps)
+    variant = Variant("planted", None, {"A": f"*{element}"}, chosen, precision, products)
     return Compiled(variant, target_named(target), replace(FIGURES, **changes))
 
 
@@ -37,6 +39,7 @@ RIGHT = [
     compiled("half", element="fp16", asked={}, matrix={"f16": 8}),
     compiled("half", element="bf16", asked={}, matrix={"bf16": 8}),
     compiled("half", element="bf16", target="sm_100", asked={}, matrix={"f16/bf16": 8}, tensor_memory=512),
+    compiled("half", operand=tl.bfloat16, asked={}, matrix={"bf16": 8}),
     compiled(products=False, asked={}, multiply_adds=0),
     compiled(spill_loads=9, spill_stores=9, stack=256),
     *(compiled(target=target.name, shared=target.shared_memory) for target in TARGETS),
@@ -73,6 +76,7 @@ WRONG = {
         compiled(matrix={"unknown": 8}),
         compiled("tf32", asked={"tf32": 1}, matrix={"tf32": 8, "bf16": 1}),
         compiled("half", element="fp16", asked={}, matrix={"f16": 8, "bf16": 1}),
+        compiled("half", operand=tl.float16, asked={}, matrix={"f16": 8, "bf16": 1}),
     ],
     "no-trap": [compiled(traps=1)],
     "enough-instructions": [compiled(instructions=31)],
