@@ -24,7 +24,9 @@ FIGURES = Figures(
 )
 
 
-def compiled(precision="ieee", target="sm_90", warps=4, products=True, element="fp32", operand=tl.float32, **changes):
+def compiled(
+    precision="ieee", target="sm_90", *, warps=4, products=True, element="fp32", operand=tl.float32, **changes
+):
     chosen = Configuration({"OPERAND": operand}, warps)
     variant = Variant("planted", None, {"A": f"*{element}"}, chosen, precision, products)
     return Compiled(variant, target_named(target), replace(FIGURES, **changes))
