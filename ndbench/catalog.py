@@ -13,13 +13,14 @@ from ndbench.kernels.precision import PRECISIONS, product_roundoff
 from ndbench.operations import (
     deconvolve,
     deconvolved_conv2d,
+    deconvolved_linear,
     inverse_sqrt,
     inverse_sqrt_to_tolerance,
     patch_covariance,
 )
 from ndbench.targets import Exact, Steps, Target
 
-OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution", "deconvolved-conv2d")
+OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution", "deconvolved-conv2d", "deconvolved-linear")
 EXACT = Exact()
 DERIVATIVES = ("reverse", "forward", "second")
 ALL_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -267,8 +268,27 @@ COVARIANCE = (
 
 DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)
 
+
+def _layer(function: Callable[..., Tensor], variant: str = "", **options: str) -> Implementation:
+    """A whole layer with options that do not change what it computes."""
+    name = function.__name__
+    # plain autograd has no forward mode through determinantal scaling
+    promised = ("reverse", "second") if options.get("root_adjoint") == "autograd" else DERIVATIVES
+    return Implementation(name + variant, name.replace("_", "-"), partial(function, **options), derivatives=promised)
+
+
+PLAIN = {"adjoint": "autograd", "root_adjoint": "autograd"}
+
 DECONVOLVED_CONV2D = (
-    Implementation("deconvolved_conv2d", "deconvolved-conv2d", deconvolved_conv2d, derivatives=DERIVATIVES),
+    _layer(deconvolved_conv2d),
+    _layer(deconvolved_conv2d, ".shifted.autograd", algorithm="shifted", **PLAIN),
+    _layer(deconvolved_conv2d, ".lagged.eigenbasis", algorithm="lagged", root_adjoint="eigenbasis"),
 )
 
-CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D
+DECONVOLVED_LINEAR = (
+    _layer(deconvolved_linear),
+    _layer(deconvolved_linear, ".autograd", **PLAIN),
+    _layer(deconvolved_linear, ".eigenbasis", root_adjoint="eigenbasis"),
+)
+
+CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D + DECONVOLVED_LINEAR

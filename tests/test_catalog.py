@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ndbench.catalog import CATALOG, COVARIANCE, DECONVOLUTION, DECONVOLVED_CONV2D, INVERSE_SQRT, OPERATIONS
+from ndbench.catalog import (
+    CATALOG,
+    COVARIANCE,
+    DECONVOLUTION,
+    DECONVOLVED_CONV2D,
+    DECONVOLVED_LINEAR,
+    INVERSE_SQRT,
+    OPERATIONS,
+)
 from ndbench.covariance_problems import CovarianceProblem, DeconvolutionProblem
 from ndbench.operations.roots import METHODS
 from ndbench.problems import MatrixProblem
@@ -28,8 +36,8 @@ def test_names_are_unique_within_an_operation():
     assert {operation for operation, _ in names} == set(OPERATIONS)
 
 
-def test_the_catalog_is_its_four_parts():
-    assert CATALOG == INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D
+def test_the_catalog_is_its_five_parts():
+    assert CATALOG == INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D + DECONVOLVED_LINEAR
 
 
 def test_every_method_and_every_iteration_is_there():

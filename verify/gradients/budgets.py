@@ -90,5 +90,21 @@ def layer(u: float, order: int, c: float, r: float, *, dtype: torch.dtype) -> fl
     the folded weight, its gradient, the convolution's gradient, and the sum of the two parts of dx.
     """
     working = unit_roundoff(torch.float32) if dtype in HALF_TYPES else u
-    rounded = 4 * u if dtype in HALF_TYPES else 0.0
-    return closed_form(working, order, c, r) + 2 * working * math.sqrt(order) + rounded
+    return statistics(u, order, c, r, dtype=dtype) + 2 * working * math.sqrt(order) + 4 * u * (dtype in HALF_TYPES)
+
+
+def statistics(u: float, order: int, c: float, r: float, *, dtype: torch.dtype) -> float:
+    """What D and its adjoint may be off by: the closed form, in float32 for 16-bit types."""
+    return closed_form(unit_roundoff(torch.float32) if dtype in HALF_TYPES else u, order, c, r)
+
+
+def parameters(u: float, rows: int, of_root: float, sizes: tuple[float, float], *, dtype: torch.dtype) -> float:
+    """||dw - dw*|| / ||dw*||: (of_root + 2 u sqrt(M)) terms + 3 u sums, the last in 16-bit types only.
+
+    dw = D (sum over M patches of g (p - mean)) is had as D times (sum of g p - mean sum of g), whose terms are so many
+    times as large as what is left; D is off by `of_root`, what its adjoint may be. In 16-bit types the sums, their
+    product with D and the answer are rounded once each; everything else is float32. The bias is the same with D = 1.
+    """
+    terms, sums = sizes
+    working = unit_roundoff(torch.float32) if dtype in HALF_TYPES else u
+    return (of_root + 2 * working * math.sqrt(rows)) * terms + (3 * u * sums if dtype in HALF_TYPES else 0.0)

@@ -29,6 +29,14 @@ def best_difference(phi: Phi, condition: Tensor) -> NDArray[np.float64]:
     return torch.stack(found).amin(dim=0).numpy()
 
 
+def directional_difference(phi: Phi, E: Tensor, condition: Tensor) -> NDArray[np.float64]:
+    """|<g - g', E>| / (||g|| ||E||) along one direction, the least over the same steps."""
+    E = E * phi.spread(phi.norm(phi.x) / phi.norm(E))
+    best = (ROUNDING * condition) ** (1 / 3) / condition
+    off = torch.stack([central(phi, factor * best)(E) for factor in SWEEP]) - phi.inner(phi.gradient, E)
+    return (off.abs().amin(dim=0) / (phi.norm(phi.gradient) * phi.norm(E))).numpy()
+
+
 def central(phi: Phi, h: Tensor) -> Callable[[Tensor], Tensor]:
     """(phi(x + h E) - phi(x - h E)) / (2 h), h one number for each problem."""
 

@@ -71,7 +71,11 @@ def record(function: Function, x: Tensor, device: str = "cpu") -> Recorded:
         NoGradient: if the answer carries no gradient at all, as one computed by numpy, or the function refuses an input
             that asks for one.
     """
-    leaf = x.to(device, copy=True).requires_grad_()
+    return record_leaf(function, x.to(device, copy=True).requires_grad_())
+
+
+def record_leaf(function: Function, leaf: Tensor) -> Recorded:
+    """The same at a leaf that asks for its gradient, in whatever layout it has."""
     found = _differentiable_outputs(function, leaf)
     if not any(y.requires_grad for y in found):
         raise NoGradient("its answer carries no gradient")

@@ -1,12 +1,14 @@
-"""The rungs for a deconvolved convolution from end to end: its gradient with respect to x, first-order term included.
+"""The rungs for deconvolved layers from end to end: gradients of input, weight and bias, first-order term included.
 
-An implementation is called with x, weight, bias and the keywords of `LayerProblem.arguments`; with
-`correction=False` it holds mean and D constant in the backward pass, and so drops the term of equation (4).
+An implementation is called with x, weight, bias and the keywords of `LayerProblem.arguments`; with `correction=False`
+it holds mean and D constant in the backward pass, and so drops the term of equation (4). A linear layer is judged as
+a convolution by one pixel: it gets the same problem with the channels last, and no keywords of a convolution.
 """
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,10 @@ from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Target
+from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
-from ndbench.verify.gradients.differences import best_difference
+from ndbench.verify.gradients.differences import best_difference, directional_difference, transposed
 from ndbench.verify.gradients.differentiation import Function, gradient, record
 from ndbench.verify.gradients.layer_problems import LayerProblem
 from ndbench.verify.gradients.phi import Phi
@@ -27,63 +30,135 @@ from ndbench.verify.gradients.wiring import second_derivative as second_derivati
 from ndbench.verify.gradients.wiring import wiring as wiring_of
 from ndbench.verify.oracles.derivatives import Eigenpairs, differentiate
 from ndbench.verify.oracles.derivatives_layer import Layer, LayerGradient, layer_gradient, layer_output
-from ndbench.verify.verdict import Evidence, NotRun
+from ndbench.verify.verdict import NotRun
 
 Array = NDArray[Any]
+Rung = Callable[[Implementation, LayerProblem], Measurement]
 
-RESOLVED = 10.0
-"""A term this many times the budget of the differences must be missed when it is missing."""
+CONVOLUTION, LINEAR = "deconvolved-conv2d", "deconvolved-linear"
+"""The operations of whole layers."""
 
 
+def with_share(judge: Rung) -> Rung:
+    """The same rung, with the share of the correction term and the sensitivity of D's adjoint in the evidence."""
+
+    @wraps(judge)
+    def rung(implementation: Implementation, problem: LayerProblem) -> Measurement:
+        found, true = judge(implementation, problem), truth(problem)
+        figures = {"share": true.gradient.share, "condition": true.condition, "rounding": true.rounding}
+        return replace(found, evidence={**figures, **found.evidence})
+
+    return rung
+
+
+@with_share
 def closed_form(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """||dx - dx*|| / ||dx*|| within `budgets.layer`, dx* by the adjoints of the parts."""
-    budget, true = allowed(implementation, problem), truth(problem)
-    found = _answer(implementation.function, implementation, problem)
-    measured = np.linalg.norm(found - true.gradient.full) / np.linalg.norm(true.gradient.full)
-    return Measurement(float(measured), budget, _evidence(true))
+    return _distance(implementation, problem, truth(problem).gradient.full)
 
 
-def differences(implementation: Implementation, problem: LayerProblem) -> Measurement:
-    """||dx - dx'|| / ||dx|| <= 8 (1 + sqrt(pixels) / 8) (u (1 + c))^(2/3), dx' by central differences."""
-    return _differences(implementation.function, implementation, problem)
-
-
-def correction(implementation: Implementation, problem: LayerProblem) -> Measurement:
-    """Without the first-order term the differences must fail: budget / ||dx_detached - dx'|| <= 1.
+@with_share
+def detached(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """With correction=False, the same for the part of dx* that is no correction.
 
     Raises:
-        NotRun: where the term is too small for differences to resolve, or the implementation cannot detach it.
+        NotRun: if the implementation has no such keyword.
     """
-    try:
-        found = _differences(partial(implementation.function, correction=False), implementation, problem)
-    except TypeError as error:
-        raise NotRun(f"takes no correction=False: {error}") from error
-    share = float(found.evidence["share"])
-    if share <= RESOLVED * found.budget:
-        raise NotRun(f"the term is {share:.1e} of the gradient, which differences do not resolve here")
-    shown = {**found.evidence, "detached": found.measured, "budget of the differences": found.budget}
-    return Measurement(found.budget / found.measured, 1.0, shown)
+    _require_correction(implementation)
+    return _distance(implementation, problem, truth(problem).gradient.detached, correction=False)
 
 
+@with_share
+def parameters(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """||dw - dw*|| / ||dw*|| and ||db - db*|| / ||db*|| of weight and bias, each within `budgets.parameters`."""
+    true, u, dtype = truth(problem), implementation.unit_roundoff(problem.dtype), problem.dtype
+    x, weight, bias = (tensor.to(implementation.place) for tensor in _tensors(problem))
+    of_weight = _pulled_back(lambda w: call(implementation, problem, x, w, bias), weight, problem, implementation)
+    of_bias = _pulled_back(lambda b: call(implementation, problem, x, weight, b), bias, problem, implementation)
+    rows, wanted = true.upstream[:, 0].numel(), true.gradient.parameters
+    of_root = budgets.statistics(u, true.gradient.order, true.condition, true.rounding, dtype=dtype)
+    pairs = (
+        (of_weight, wanted.weight, (wanted.terms, wanted.sums), of_root),
+        (of_bias, wanted.bias, (wanted.bias_terms, wanted.bias), 0.0),
+    )
+    measured, allowed = [], []
+    for found, expected, sizes, error in pairs:
+        norm = np.linalg.norm(expected)
+        terms, sums = (float(np.linalg.norm(size) / norm) for size in sizes)
+        measured.append(np.linalg.norm(found - expected) / norm)
+        allowed.append(_judgeable(budgets.parameters(u, rows, error, (terms, sums), dtype=dtype)))
+    return Measurement(*metrics.worst(np.array(measured), np.array(allowed)))
+
+
+@with_share
+def differences(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """||dx - dx'|| / ||dx|| <= 8 (1 + sqrt(pixels) / 8) (u (1 + c))^(2/3), dx' by central differences."""
+    phi, steepest = _phi(implementation, problem), _steepest(problem)
+    budget = budgets.differences(implementation.unit_roundoff(problem.dtype), float(steepest), phi.dimensions)
+    return Measurement(float(best_difference(phi, steepest)), budget)
+
+
+@with_share
+def correction(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """With correction=False differences must fail wherever the term is above their budget: budget / distance <= 1.
+
+    The distance is taken along the term itself: |<dx_detached - dx', E>| / (||dx_detached|| ||E||) with E the oracle's
+    correction. In this direction the whole of a missing term shows, and none of its size is left to chance.
+
+    Raises:
+        NotRun: where the term is below the budget, or the implementation has no such keyword.
+    """
+    _require_correction(implementation)
+    true, phi = truth(problem).gradient, _phi(implementation, problem, correction=False)
+    steepest = _steepest(problem)
+    budget = budgets.differences(implementation.unit_roundoff(problem.dtype), float(steepest), phi.dimensions)
+    missing = float(np.linalg.norm(true.correction) / np.linalg.norm(true.detached))
+    if missing <= budget:
+        raise NotRun(f"the term is {missing:.1e} of the gradient, which differences do not resolve here")
+    found = float(directional_difference(phi, torch.from_numpy(true.correction), steepest))
+    return Measurement(budget / found, 1.0, {"detached": found, "budget of the differences": budget})
+
+
+@with_share
+def dot_product(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """<G, J E> = <dx, E> within 4 u (2 c + max(1, r)) (1 + sqrt(pixels)), J E by forward mode."""
+    phi, true = _phi(implementation, problem), truth(problem)
+    u = implementation.unit_roundoff(problem.dtype)
+    return Measurement(float(transposed(phi)), budgets.transpose(u, phi.dimensions, true.condition, true.rounding))
+
+
+@with_share
 def interleaving(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """The gradient is the same bit by bit after another pass in between; measured is how many entries differ."""
-    function = function_of(implementation.function, problem)
-    x, device = problem.x(), implementation.place
-    G = truth(problem).upstream
+    function = function_of(implementation, problem)
+    x, G, device = problem.x(), truth(problem).upstream, implementation.place
     wanted = gradient(function, x, [G], device)
     first = record(function, x, device)
     record(function, 2 * x.flip(-1), device).pull_back([-G])
     return Measurement(float((first.pull_back([G.clone()]) != wanted).sum()), 0.0)
 
 
+@with_share
+def inputs_unchanged(implementation: Implementation, problem: LayerProblem) -> Measurement:
+    """x, weight, bias and G are what they were after the backward pass: the number of entries that differ is 0."""
+    x, weight, bias = (tensor.to(implementation.place, copy=True) for tensor in _tensors(problem))
+    recorded = record(lambda x: call(implementation, problem, x, weight, bias), x, implementation.place)
+    G = truth(problem).upstream.to(implementation.place, copy=True)
+    recorded.pull_back([G])
+    pairs = zip((recorded.leaf, weight, bias, G), (*_tensors(problem), truth(problem).upstream), strict=True)
+    return Measurement(float(sum((after.detach().cpu() != before).sum() for after, before in pairs)), 0.0)
+
+
+@with_share
 def wiring(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """Gradcheck passes."""
-    return wiring_of(function_of(implementation.function, problem), problem.x().to(implementation.place))
+    return wiring_of(function_of(implementation, problem), problem.x().to(implementation.place))
 
 
+@with_share
 def second_derivative(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """Gradgradcheck passes."""
-    return second_derivative_of(function_of(implementation.function, problem), problem.x().to(implementation.place))
+    return second_derivative_of(function_of(implementation, problem), problem.x().to(implementation.place))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +166,7 @@ class LayerTruth:
     """The true gradient of a problem, and how sensitive the adjoint of D is, at its worst block.
 
     Attributes:
-        gradient: in its two parts.
+        gradient: in its parts.
         condition: c.
         rounding: r.
         upstream: G.
@@ -114,19 +189,6 @@ def truth(problem: LayerProblem) -> LayerTruth:
     return LayerTruth(true, c, r, G)
 
 
-def allowed(implementation: Implementation, problem: LayerProblem) -> float:
-    """The budget of the closed form.
-
-    Raises:
-        NotRun: if it would let anything pass.
-    """
-    true, u = truth(problem), implementation.unit_roundoff(problem.dtype)
-    found = budgets.layer(u, true.gradient.order, true.condition, true.rounding, dtype=problem.dtype)
-    if found > budgets.VACUOUS:
-        raise NotRun(f"beyond the type: rounding may move the gradient by {found:.1e}")
-    return found
-
-
 def oracle(problem: LayerProblem) -> Layer:
     """The layer as the oracle takes it, from the rounded tensors."""
     return Layer(
@@ -141,35 +203,67 @@ def oracle(problem: LayerProblem) -> Layer:
     )
 
 
-def function_of(function: Callable[..., Any], problem: LayerProblem) -> Function:
+def call(
+    implementation: Implementation, problem: LayerProblem, x: Tensor, weight: Tensor, bias: Tensor, **how: Any
+) -> Any:
+    """The output (N, O, Ho, Wo)."""
+    if implementation.operation == LINEAR:
+        keywords = {**problem.whitening(), **how}
+        return implementation.function(x.movedim(1, -1), weight[:, :, 0, 0], bias, **keywords).movedim(-1, 1)
+    return implementation.function(x, weight, bias, **problem.arguments(), **how)
+
+
+def function_of(implementation: Implementation, problem: LayerProblem, **how: Any) -> Function:
     """The output as a function of x alone."""
-
-    def layer(x: Tensor) -> Any:
-        weight, bias = problem.weight().to(x.device), problem.bias().to(x.device)
-        return function(x, weight, bias, **problem.arguments())
-
-    return layer
+    _, *parameters = (tensor.to(implementation.place) for tensor in _tensors(problem))
+    return lambda x: call(implementation, problem, x, *parameters, **how)
 
 
-def _differences(function: Callable[..., Any], implementation: Implementation, problem: LayerProblem) -> Measurement:
-    true = truth(problem)
-    steepest = 1 + true.condition
-    phi = Phi(function_of(function, problem), problem.x(), (true.upstream,), each=4, device=implementation.place)
-    measured = best_difference(phi, torch.tensor(steepest, dtype=torch.float64))
-    budget = budgets.differences(implementation.unit_roundoff(problem.dtype), steepest, phi.dimensions)
-    return Measurement(float(measured), budget, _evidence(true))
+def _tensors(problem: LayerProblem) -> tuple[Tensor, Tensor, Tensor]:
+    return problem.x(), problem.weight(), problem.bias()
 
 
-def _answer(function: Callable[..., Any], implementation: Implementation, problem: LayerProblem) -> Array:
-    G = truth(problem).upstream
-    return gradient(function_of(function, problem), problem.x(), [G], implementation.place).numpy()
+def _phi(implementation: Implementation, problem: LayerProblem, **how: Any) -> Phi:
+    function, G = function_of(implementation, problem, **how), truth(problem).upstream
+    return Phi(function, problem.x(), (G,), each=4, device=implementation.place)
+
+
+def _steepest(problem: LayerProblem) -> Tensor:
+    return torch.tensor(1 + truth(problem).condition, dtype=torch.float64)
+
+
+def _distance(implementation: Implementation, problem: LayerProblem, wanted: Array, **how: Any) -> Measurement:
+    true, u = truth(problem), implementation.unit_roundoff(problem.dtype)
+    sensitivity = (true.condition, true.rounding)
+    budget = _judgeable(budgets.layer(u, true.gradient.order, *sensitivity, dtype=problem.dtype))
+    found = _pulled_back(function_of(implementation, problem, **how), problem.x(), problem, implementation)
+    return Measurement(float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted)), budget)
+
+
+def _pulled_back(function: Function, leaf: Tensor, problem: LayerProblem, implementation: Implementation) -> Array:
+    return gradient(function, leaf, [truth(problem).upstream], implementation.place).numpy()
+
+
+def _judgeable(budget: float) -> float:
+    """The budget.
+
+    Raises:
+        NotRun: if it would let anything pass.
+    """
+    if budget > budgets.VACUOUS:
+        raise NotRun(f"beyond the type: rounding may move the gradient by {budget:.1e} of itself")
+    return budget
+
+
+def _require_correction(implementation: Implementation) -> None:
+    """Refuse a function that cannot be told to detach; the library's promise to."""
+    parameters = inspect.signature(implementation.function).parameters.values()
+    named = any(p.name == "correction" or p.kind == p.VAR_KEYWORD for p in parameters)
+    if not named and not implementation.derivatives:
+        raise NotRun("takes no correction=False")
 
 
 def _root(cov: Array, target: Target) -> Array:
     pairs = Eigenpairs.in_float64(cov)
     z = differentiate(target, pairs.eigenvalues, pairs.algebra).value
     return np.asarray((pairs.V * z) @ pairs.V.T)
-
-
-def _evidence(true: LayerTruth) -> Evidence:
-    return {"share": true.gradient.share, "condition": true.condition, "rounding": true.rounding}

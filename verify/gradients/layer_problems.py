@@ -52,6 +52,19 @@ class LayerProblem:
         return self.images.dtype
 
     @property
+    def order(self) -> int:
+        """F, the order of D."""
+        height, width = pair(self.images.kernel_size)
+        return (self.images.block or self.images.C // self.groups) * height * width
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a linear layer of every pixel's channels."""
+        images = self.images
+        moves = (images.kernel_size, images.stride, images.dilation, self.groups, self.sampling_stride)
+        return moves == (1,) * len(moves) and images.padding == 0
+
+    @property
     def target(self) -> Target:
         """The root that D is."""
         if self.steps is None:
@@ -93,9 +106,13 @@ class LayerProblem:
         """The keywords of `ndbench.operations.deconvolved_conv2d`."""
         convolution = self.convolution()
         convolution.pop("kernel_size")
+        return {**convolution, **self.whitening(), "groups": self.groups, "sampling_stride": self.sampling_stride}
+
+    def whitening(self) -> dict[str, Any]:
+        """The keywords of `ndbench.operations.deconvolved_linear`."""
         blocks = {name: getattr(self.images, name) for name in ("block", "pooled", "grouping", "eps")}
         root = {"method": "spectral"} if self.steps is None else {"method": self.method, "steps": self.steps}
-        return {**convolution, **blocks, **root, "groups": self.groups, "sampling_stride": self.sampling_stride}
+        return {**blocks, **root}
 
     def _seeded(self) -> CovarianceProblem:
         return replace(self.images, seed=self.seed)

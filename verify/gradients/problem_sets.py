@@ -51,6 +51,28 @@ def _coarse(seed: int) -> Roots:
     ]
 
 
+def _large(seed: int) -> Roots:
+    """An order that mpmath takes a second for, and one beyond what a kernel keeps in registers."""
+    shapes = (("geometric", 20, 1e2, float64), ("geometric", 128, 1e3, float32))
+    matrices = [MatrixProblem(matrix, n, k, batch=1, dtype=dtype) for matrix, n, k, dtype in shapes]
+    return [RootGradientProblem(m, symmetric=False, seed=seed) for m in matrices]
+
+
+def _scaled(seed: int) -> Roots:
+    """Matrices that are very small or very large as a whole."""
+    usual = MatrixProblem("geometric", 6, 10.0)
+    return [
+        RootGradientProblem(replace(usual, exponent=exponent, dtype=dtype), symmetric=False, seed=seed)
+        for exponent, dtype in ((-40, float64), (40, float64), (-24, float32), (24, float32), (4, float16))
+    ]
+
+
+def _laid_out(seed: int) -> Roots:
+    """A few types and orders, for the rungs that lay the same numbers out in other ways."""
+    shapes = ((6, float64), (12, float32), (12, float16))
+    return [_planted("geometric", n, 4.0, dtype, symmetric=False, seed=seed) for n, dtype in shapes]
+
+
 def _real(seed: int) -> Roots:
     """Covariances of patches of photographs and of activations."""
     matrices: list[Problem] = [
@@ -84,6 +106,7 @@ def _patches(seed: int) -> Covariances:
             replace(usual, pooled=p, grouping=g, padding=1)
             for p, g in ((False, "channel"), (True, "interleaved"), (False, "interleaved"))
         ),
+        replace(usual, N=5, C=12, block=4, stride=2, dilation=2, padding=2),
         replace(usual, data="offset", pooled=False),
         replace(usual, data="relu:coffee", block=None, padding=1),
         replace(usual, data="photograph:astronaut", C=3, block=None),
@@ -129,12 +152,47 @@ def _layers(seed: int) -> Layers:
         replace(usual, method="denman_beavers"),
         replace(usual, method="minimax_quintic"),
         replace(usual, steps=15, images=replace(usual.images, data="relu:coffee", eps=1e-5)),
-        *(
-            replace(usual, images=replace(usual.images, dtype=float32, data=data))
-            for data in ("normal", "relu:coffee", "photograph:astronaut")
-        ),
     ]
     return [replace(p, seed=seed) for p in problems]
+
+
+def _coarse_layers(seed: int) -> Layers:
+    """float32 with the default eps, and 16-bit types, whose statistics are float32."""
+    usual = layer(3, 4)
+    single = [("normal", 1e-2), ("relu:coffee", 1e-2), ("photograph:astronaut", 1e-2), ("normal", 1e-5)]
+    half = [(dtype, data) for dtype in (bfloat16, float16) for data in ("normal", "relu:coffee")]
+    images = [replace(usual.images, dtype=float32, data=data, eps=eps) for data, eps in single]
+    images += [replace(usual.images, dtype=dtype, data=data) for dtype, data in half]
+    return [replace(usual, images=i, seed=seed) for i in images]
+
+
+def _crossed_layers(seed: int) -> Layers:
+    """Several ways at once, as they meet in networks: what is right one by one may be wrong together."""
+    usual, wide = layer(3, 4), layer(3, 8)
+    moved: dict[str, Any] = {"stride": 2, "dilation": 2, "padding": 2}
+    problems = [
+        replace(usual, images=replace(usual.images, N=5, **moved), sampling_stride=2),
+        replace(usual, images=replace(usual.images, N=5, dtype=float32, eps=1e-5, **moved)),
+        replace(wide, images=replace(wide.images, pooled=False)),
+        replace(wide, images=replace(wide.images, pooled=False, grouping="interleaved", stride=(1, 2)), steps=15),
+        *(replace(layer(k, 4), groups=2, images=replace(layer(k, 4).images, pooled=False)) for k in (1, 5)),
+        replace(layer(1, 4), groups=2, images=replace(layer(1, 4).images, stride=2, dtype=float32), steps=15),
+        replace(layer(2, 2), groups=4, images=replace(layer(2, 4).images, block=1, dilation=(1, 2))),
+        *(replace(usual, method=m, steps=t) for m, t in (("denman_beavers", 9), ("denman_beavers", 1))),
+        *(replace(usual, method=m, steps=t) for m, t in (("minimax_quintic", 3), ("minimax_cubic", 4))),
+        replace(layer(1, 8), steps=None, images=replace(layer(1, 8).images, dtype=float32, pooled=False)),
+        replace(layer(1, 16), aligned=True, images=replace(layer(1, 16).images, grouping="interleaved", block=8)),
+    ]
+    return [replace(p, seed=seed) for p in problems]
+
+
+def _larger_layers(seed: int) -> Layers:
+    """Kernels of 3 and 5 at the larger blocks: orders 576 and 400."""
+    return [replace(layer(*shape), seed=seed) for shape in ((3, 64), (5, 16))]
+
+
+SMALL_ORDER = 64
+"""Up to this order of D, differences are taken at every T."""
 
 
 def layer(k: int, block: int, steps: int = 5) -> LayerProblem:
@@ -156,35 +214,56 @@ def _small_layers(seed: int) -> Layers:
     return [tiny, LayerProblem(images, seed=seed)]
 
 
+def _small_pointwise(seed: int) -> Layers:
+    return [LayerProblem(CovarianceProblem(4, 2, 2, 2, 1, eps=0.1, dtype=float64), outputs=1, steps=2, seed=seed)]
+
+
 @dataclass(frozen=True)
 class Tier:
     """The problems of one tier, by what they are for; differences are taken in float64 only."""
 
     closed_form: Sequence[RootGradientProblem]
     conditions: Sequence[RootGradientProblem]
+    laid_out: Sequence[RootGradientProblem]
     repeated: Sequence[RootGradientProblem]
     small: Sequence[RootGradientProblem]
     patches: Sequence[CovarianceGradientProblem]
     double_patches: Sequence[CovarianceGradientProblem]
+    few_patches: Sequence[CovarianceGradientProblem]
     few_pixels: Sequence[CovarianceGradientProblem]
     layers: Sequence[LayerProblem]
+    pointwise: Sequence[LayerProblem]
     double_layers: Sequence[LayerProblem]
+    double_pointwise: Sequence[LayerProblem]
+    few_layers: Sequence[LayerProblem]
+    few_pointwise: Sequence[LayerProblem]
     small_layers: Sequence[LayerProblem]
+    small_pointwise: Sequence[LayerProblem]
 
 
 def quick(seed: int = 0) -> Tier:
     """The quick tier; another seed gives other random problems of the same kinds."""
+    layers = [*_layers(seed), *_coarse_layers(seed), *_crossed_layers(seed), *_larger_layers(seed)]
+    # the larger orders at one T: thirty evaluations each
+    double = [p for p in layers if p.dtype == float64 and (p.order <= SMALL_ORDER or p.steps == 5)][:-2]
     return Tier(
-        closed_form=[*_conditions(seed), *_coarse(seed), *_real(seed)],
+        closed_form=[*_conditions(seed), *_coarse(seed), *_large(seed), *_scaled(seed), *_real(seed)],
+        laid_out=_laid_out(seed),
         conditions=_conditions(seed),
         repeated=_repeated(seed),
         small=_small(seed),
         patches=_patches(seed),
         double_patches=[p for p in _patches(seed) if p.dtype == float64],
+        few_patches=_patches(seed)[::3],
         few_pixels=_few_pixels(seed),
-        layers=_layers(seed),
-        double_layers=[p for p in _layers(seed) if p.dtype == float64],
+        layers=layers,
+        pointwise=[p for p in layers if p.pointwise],
+        double_layers=double,
+        double_pointwise=[p for p in double if p.pointwise],
+        few_layers=[layers[i] for i in range(0, len(layers), 4)],
+        few_pointwise=[p for p in layers if p.pointwise][::3],
         small_layers=_small_layers(seed),
+        small_pointwise=_small_pointwise(seed),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ndbench.catalog import Implementation
 from ndbench.problems import dtype_name
@@ -13,7 +14,7 @@ from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
-from ndbench.verify.gradients.differentiation import Function, gradient, record
+from ndbench.verify.gradients.differentiation import Function, gradient, record, record_leaf
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import RootGradientProblem, matrices
 from ndbench.verify.gradients.truths import MULTIPRECISION_ORDER, Truths, truths
@@ -123,6 +124,38 @@ def interleaving(implementation: Implementation, problem: RootGradientProblem) -
     return Measurement(float(np.count_nonzero(~(found == wanted))), 0.0)
 
 
+def strides(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """The gradient does not depend on how A and G lie in memory, within half the budget of the closed form.
+
+    G is transposed, every second row and column of a larger tensor, and one matrix for the whole batch; A likewise.
+    """
+    true = judgeable(implementation, problem)
+    A, G = (tensor.to(implementation.place) for tensor in matrices(problem))
+    one = G[:1].expand(G.shape)
+    layouts = ((A, _transposed(G)), (A, _sparse(G)), (A, one), (_transposed(A), G), (_sparse(A), _sparse(G)))
+    contiguous = {id(G): answer(implementation, problem), id(one): _gradient_of(implementation, A, one.contiguous())}
+    difference = [
+        metrics.frobenius(_gradient_of(implementation, a, g) - contiguous[id(one if g is one else G)])
+        for a, g in layouts
+    ]
+    budget = budgets.SAME_NUMBERS * allowed(implementation, problem, true)
+    measured = np.max(difference, axis=0) / metrics.frobenius(true.symmetric)
+    return Measurement(*metrics.worst(measured, budget), _evidence(true))
+
+
+def leading_dimensions(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
+    """The gradient of one matrix, and of a batch in several dimensions, is that of the batch, within the same."""
+    true = judgeable(implementation, problem)
+    A, G = (tensor.to(implementation.place) for tensor in matrices(problem))
+    n, wanted = problem.n, answer(implementation, problem)
+    deep = [tensor.reshape(1, len(A), 1, n, n) for tensor in (A, G)]
+    alone = np.stack([_gradient_of(implementation, a, g) for a, g in zip(A, G, strict=True)])
+    found = (_gradient_of(implementation, *deep).reshape(-1, n, n), alone)
+    difference = np.max([metrics.frobenius(g - wanted) for g in found], axis=0)
+    budget = budgets.SAME_NUMBERS * allowed(implementation, problem, true)
+    return Measurement(*metrics.worst(difference / metrics.frobenius(true.symmetric), budget), _evidence(true))
+
+
 def inputs_unchanged(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
     """A and G are what they were after the backward pass: the number of entries that differ is 0."""
     judgeable(implementation, problem)
@@ -180,6 +213,23 @@ def second_derivative(implementation: Implementation, problem: RootGradientProbl
 def exact(implementation: Implementation) -> bool:
     """Whether the implementation claims the inverse square root itself."""
     return isinstance(implementation.target, Exact)
+
+
+def _gradient_of(implementation: Implementation, A: Tensor, G: Tensor) -> Batch:
+    """The gradient at A and G in the layout that they have."""
+    return record_leaf(implementation.function, A.detach().requires_grad_()).pull_back([G]).numpy()
+
+
+def _transposed(X: Tensor) -> Tensor:
+    """The same numbers, column by column."""
+    return X.mT.contiguous().mT
+
+
+def _sparse(X: Tensor) -> Tensor:
+    """The same numbers as every second row and column of a tensor that is NaN between them."""
+    larger = X.new_full((*X.shape[:-2], 2 * X.shape[-2], 2 * X.shape[-1]), torch.nan)
+    larger[..., ::2, ::2] = X
+    return larger[..., ::2, ::2]
 
 
 def _of_symmetric_part(implementation: Implementation) -> Function:

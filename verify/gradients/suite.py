@@ -9,6 +9,7 @@ from ndbench.verify.answers import BrokenPromise
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.gradients import covariance, layer, roots
 from ndbench.verify.gradients.differentiation import NoForwardMode, NoGradient
+from ndbench.verify.gradients.layer import CONVOLUTION, LINEAR
 from ndbench.verify.gradients.problem_sets import FULL, QUICK
 from ndbench.verify.gradients.wiring import NoSecondDerivative
 
@@ -16,9 +17,6 @@ Judge = Callable[[Implementation, Any], Measurement]
 
 FAMILY = "gradient-"
 """What the names of all checks of gradients begin with."""
-
-LAYER = "deconvolved-conv2d"
-"""The operation of a deconvolution from end to end."""
 
 
 PROMISES = {NoGradient: "reverse", NoForwardMode: "forward", NoSecondDerivative: "second"}
@@ -56,6 +54,22 @@ def _held_to_promises(judge: Judge) -> Judge:
     return held
 
 
+def layer_checks(operation: str, problems: str) -> tuple[Check, ...]:
+    """The rungs of a whole layer: convolutions on all problems, linear layers on those of one pixel."""
+    return (
+        _check("closed-form", operation, layer.closed_form, problems),
+        _check("detached", operation, layer.detached, problems),
+        _check("parameters", operation, layer.parameters, problems),
+        _check("differences", operation, layer.differences, f"double_{problems}"),
+        _check("correction", operation, layer.correction, f"double_{problems}"),
+        _check("dot-product", operation, layer.dot_product, f"double_{problems}"),
+        _check("interleaving", operation, layer.interleaving, f"few_{problems}"),
+        _check("inputs-unchanged", operation, layer.inputs_unchanged, f"few_{problems}"),
+        _check("wiring", operation, layer.wiring, f"small_{problems}"),
+        _check("second-derivative", operation, layer.second_derivative, f"small_{problems}"),
+    )
+
+
 CHECKS: tuple[Check, ...] = (
     _check("closed-form", "inverse-sqrt", roots.closed_form, "closed_form"),
     _check("repeated", "inverse-sqrt", roots.closed_form, "repeated"),
@@ -68,6 +82,8 @@ CHECKS: tuple[Check, ...] = (
     _check("wiring", "inverse-sqrt", roots.wiring, "small"),
     _check("second-derivative", "inverse-sqrt", roots.second_derivative, "small"),
     _check("batch-independence", "inverse-sqrt", roots.batch_independence, "closed_form"),
+    _check("strides", "inverse-sqrt", roots.strides, "laid_out"),
+    _check("leading-dimensions", "inverse-sqrt", roots.leading_dimensions, "laid_out"),
     _check("interleaving", "inverse-sqrt", roots.interleaving, "conditions"),
     _check("inputs-unchanged", "inverse-sqrt", roots.inputs_unchanged, "conditions"),
     _check("enumeration", "covariance", covariance.enumeration, "patches"),
@@ -75,11 +91,7 @@ CHECKS: tuple[Check, ...] = (
     _check("dot-product", "covariance", covariance.dot_product, "double_patches"),
     _check("wiring", "covariance", covariance.wiring, "few_pixels"),
     _check("second-derivative", "covariance", covariance.second_derivative, "few_pixels"),
-    _check("interleaving", "covariance", covariance.interleaving, "patches"),
-    _check("closed-form", LAYER, layer.closed_form, "layers"),
-    _check("differences", LAYER, layer.differences, "double_layers"),
-    _check("correction", LAYER, layer.correction, "double_layers"),
-    _check("wiring", LAYER, layer.wiring, "small_layers"),
-    _check("second-derivative", LAYER, layer.second_derivative, "small_layers"),
-    _check("interleaving", LAYER, layer.interleaving, "layers"),
+    _check("interleaving", "covariance", covariance.interleaving, "few_patches"),
+    *layer_checks(CONVOLUTION, "layers"),
+    *layer_checks(LINEAR, "pointwise"),
 )

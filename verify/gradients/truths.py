@@ -14,8 +14,8 @@ from ndbench.verify.oracles.derivatives import DIGITS, UNIT, Eigenpairs
 
 Batch = NDArray[np.float64]
 
-MULTIPRECISION_ORDER = 12
-"""Up to here mpmath takes less than 0.1 s for a matrix, and grades float64; float64 grades the coarser types."""
+MULTIPRECISION_ORDER = 24
+"""Up to here mpmath takes about a second for a matrix, and grades float64; float64 grades the coarser types."""
 DIRECTIONS = DRAWS = 4
 STEP = 1e-3
 """The step, relative to the smallest eigenvalue, over which the sensitivity of a gradient is taken."""

@@ -47,6 +47,25 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
+class ParameterGradient:
+    """The gradients of <G, y> with respect to weight and bias: dw_o = D (sum of g_o (p - mean)), db_o = sum of g_o.
+
+    Attributes:
+        weight: (O, C / groups, kh, kw).
+        bias: (O,).
+        terms: |D| (sum of |g| |p| + |mean| |sum of g|), what an algorithm adds up that folds D into the weight, (O, F).
+        sums: |D| (|sum of g p| + |mean| |sum of g|), the same once the sums over patches are done.
+        bias_terms: the sum of |g|, (O,).
+    """
+
+    weight: Array
+    bias: Array
+    terms: Array
+    sums: Array
+    bias_terms: Array
+
+
+@dataclass(frozen=True, eq=False)
 class LayerGradient:
     """The gradient of <G, y> with respect to x, in two parts.
 
@@ -55,12 +74,14 @@ class LayerGradient:
         correction: through mean, covariance and D: the first-order correction term.
         covariances: of the blocks, one if they are pooled.
         upstream: the gradients with respect to each D.
+        parameters: the gradients with respect to weight and bias.
     """
 
     detached: Array
     correction: Array
     covariances: list[Array]
     upstream: list[Array]
+    parameters: "ParameterGradient"
 
     @property
     def full(self) -> Array:
@@ -79,7 +100,7 @@ class LayerGradient:
 
 
 def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
-    """The gradient with respect to x (N, C, H, W) of <G, y>, y = (N, O, Ho, Wo), in float64.
+    """The gradients with respect to x (N, C, H, W), weight and bias of <G, y>, y = (N, O, Ho, Wo), in float64.
 
     References:
         Ye et al., Network Deconvolution, ICLR 2020, equation (4): D depends on x.
@@ -91,13 +112,19 @@ def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
     gm, gD = [np.zeros_like(mean) for mean, _ in rows], [np.zeros_like(d) for d in D]
     patches = np.stack(patch_columns(x, **layer.convolution), axis=1)
     dP = np.zeros_like(patches)
+    dw, terms, sums = (np.zeros((len(layer.weight), layer.weight[0].size)) for _ in range(3))
     for o, block, columns in blocks:
         g, w = G[:, o], layer.weight[o].ravel()[columns.weight]
         folded, mean = D[block] @ w, rows[block][0]
         # y_o = b_o + (p - mean) . D w, block by block
         dP[:, columns.patch] += np.outer(g, folded)
-        gm[block] -= g.sum() * folded
-        gD[block] += np.outer((patches[:, columns.patch] - mean).T @ g, w)
+        p, total = patches[:, columns.patch], g.sum()
+        centered, pulled = (p - mean).T @ g, abs(mean) * abs(total)
+        gm[block] -= total * folded
+        gD[block] += np.outer(centered, w)
+        dw[o, columns.weight] += D[block] @ centered
+        terms[o, columns.weight] += abs(D[block]) @ (abs(p).T @ abs(g) + pulled)
+        sums[o, columns.weight] += abs(D[block]) @ (abs(p.T @ g) + pulled)
     gcov = [layer.root_gradient(cov, d) for (_, cov), d in zip(rows, gD, strict=True)]
     places = np.stack(patch_columns(pixel_numbers(x), **layer.convolution), axis=1)
     return LayerGradient(
@@ -105,6 +132,7 @@ def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
         correction=covariance_gradient(x, np.stack(gm), np.stack(gcov), **layer.sampling),
         covariances=[cov for _, cov in rows],
         upstream=gD,
+        parameters=ParameterGradient(dw.reshape(layer.weight.shape), G.sum(axis=0), terms, sums, abs(G).sum(axis=0)),
     )
 
 

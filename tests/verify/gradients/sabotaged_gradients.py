@@ -13,7 +13,8 @@ from ndbench import deconvolve, inverse_sqrt, patch_covariance, roots
 from ndbench.catalog import CATALOG, DERIVATIVES, Implementation
 from ndbench.roots.precision import identity_like
 from ndbench.targets import Steps
-from ndbench.verify.gradients.suite import FAMILY, LAYER
+from ndbench.verify.gradients.layer import CONVOLUTION, LINEAR
+from ndbench.verify.gradients.suite import FAMILY
 
 ROOTS = {i.name: i for i in CATALOG if i.operation == "inverse-sqrt"}
 NS5 = ROOTS["newton_schulz.T5"]
@@ -184,6 +185,24 @@ def constant_scale(A: Tensor) -> Tensor:
     return Z
 
 
+class Scaled(Function):
+    """x itself, with the gradient changed by tamper(g)."""
+
+    @staticmethod
+    def forward(ctx, x, tamper):
+        ctx.tamper = tamper
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return ctx.tamper(g), None
+
+
+def lost(x: Tensor, where: bool) -> Tensor:
+    """x itself, with no gradient there."""
+    return Scaled.apply(x, lambda g: g * (not where))
+
+
 class Refused(Function):
     """x itself, with a tangent that cannot be had."""
 
@@ -217,6 +236,23 @@ def raising(A: Tensor) -> Tensor:
 def second_derivative_detached(A: Tensor) -> Tensor:
     """Right gradients, and beyond order 3 one that cannot be differentiated again."""
     return loop(A) if A.shape[-1] <= 3 else changed(lambda g, *_: g.detach())(A)
+
+
+class StorageRead(Function):
+    """A right gradient for contiguous G; of any other the storage is read in the order in which it lies."""
+
+    @staticmethod
+    def forward(ctx, A, function):
+        with torch.enable_grad():
+            ctx.leaf = A.detach().requires_grad_()
+            ctx.found = function(ctx.leaf)
+        return ctx.found.detach().clone()
+
+    @staticmethod
+    def backward(ctx, G):
+        room = G.untyped_storage().nbytes() >= G.numel() * G.element_size()
+        G = torch.as_strided(G, G.shape, torch.empty(G.shape).stride()) if room else G
+        return torch.autograd.grad(ctx.found, ctx.leaf, G)[0], None
 
 
 class SharedBuffer:
@@ -278,6 +314,16 @@ ROOT_SABOTAGE = (
     root("raises when a gradient is asked for", "closed-form", raising),
     root("forward mode raises", "dot-product", lambda A: loop(Refused.apply(A))),
     root("second derivative refused beyond order 3", "second-derivative", second_derivative_detached),
+    root("lost beyond order 64", "closed-form", lambda A: inverse_sqrt(lost(A, A.shape[-1] > 64))),
+    root(
+        "lost beyond order 12 in float64",
+        "closed-form",
+        lambda A: loop(lost(A, A.shape[-1] > 12 and A.dtype == torch.float64)),
+    ),
+    root("storage of G read as if contiguous", "strides", lambda A: StorageRead.apply(A, loop)),
+    root("lost in several batch dimensions", "leading-dimensions", lambda A: loop(lost(A, A.ndim > 3))),
+    root("lost where entries are large", "closed-form", lambda A: loop(lost(A, bool(A.abs().max() > 50)))),
+    root("lost where entries are small", "closed-form", lambda A: loop(lost(A, bool(A.abs().max() < 1e-2)))),
     root("scaled by 1.15 in bfloat16", "closed-form", changed(lambda g, *_: g * 1.15, NS5.function), IN_BFLOAT16),
     root("one step too few in bfloat16", "closed-form", borrowed(FOUR_STEPS, NS5.function), IN_BFLOAT16),
     root(
@@ -313,6 +359,18 @@ def wrong_divisor(g: Tensor, x: Tensor, G: Any, how: Any) -> Tensor:
 def mean_forgotten(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
     mean, cov = covariance(x, *arguments, **how)
     return mean * 1.0 + 0 * mean.detach() - (mean - mean.detach()), cov
+
+
+def later_images(g: Tensor) -> Tensor:
+    return torch.cat([g[:3], 0 * g[3:]])
+
+
+def images_lost(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    return covariance(Scaled.apply(x, later_images), *arguments, **how)
+
+
+def channels_lost(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    return covariance(lost(x, x.shape[1] > 8), *arguments, **how)
 
 
 def mean_detached(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
@@ -363,6 +421,8 @@ COVARIANCE_SABOTAGE = (
     plain("covariance tangent halved", "dot-product", covariance_tangent_halved),
     of_covariance("one percent too large, covariance", "wiring", lambda g, *_, how: g * 1.01),
     plain("covariance second derivative of a constant", "second-derivative", covariance_twice_of_a_constant),
+    plain("lost from the third image on", "enumeration", images_lost),
+    plain("lost beyond eight channels", "enumeration", channels_lost),
     plain("covariance detached", "enumeration", detached_input(covariance)),
     plain("mean detached from x", "enumeration", mean_detached),
     plain("covariance buffer overwritten", "interleaving", covariance_of_a_shared_buffer),
@@ -372,11 +432,13 @@ COVARIANCE_SABOTAGE = (
 def layer(x: Tensor, weight: Tensor, bias: Tensor, *, detach: Callable[..., Any], **how: Any) -> Tensor:
     """A deconvolved convolution; `detach` changes mean and D on their way into the weight."""
     geometry = {name: how[name] for name in ("padding", "dilation", "block", "pooled", "grouping", "eps")}
-    mean, cov = patch_covariance(x, tuple(weight.shape[2:]), stride=how["sampling_stride"], **geometry)
+    statistics = torch.promote_types(x.dtype, torch.float32)
+    wide, weight, bias = (tensor.to(statistics) for tensor in (x, weight, bias))
+    mean, cov = patch_covariance(wide, tuple(weight.shape[2:]), stride=how["sampling_stride"], **geometry)
     D = inverse_sqrt(cov, method=how["method"], steps=how.get("steps", 1))
     w, b = deconvolve(weight, bias, *detach(mean, D, how.get("correction", True)), grouping=how["grouping"])
     convolution = {name: how[name] for name in ("stride", "padding", "dilation", "groups")}
-    return torch.conv2d(x, w, b, **convolution)
+    return torch.conv2d(x, w.to(x.dtype), b.to(x.dtype), **convolution)
 
 
 def as_asked(mean: Tensor, D: Tensor, correction: bool) -> tuple[Tensor, Tensor]:
@@ -387,7 +449,9 @@ def first_block_detached(mean: Tensor, D: Tensor, correction: bool) -> tuple[Ten
     return mean, D if D.ndim == 2 else torch.cat([D[:1].detach(), D[1:]])
 
 
-RIGHT_LAYER = Implementation("layer", LAYER, partial(layer, detach=as_asked), devices=("cpu",), derivatives=DERIVATIVES)
+RIGHT_LAYER = Implementation(
+    "layer", CONVOLUTION, partial(layer, detach=as_asked), devices=("cpu",), derivatives=DERIVATIVES
+)
 
 
 def of_layer(name: str, rung: str, detach: Callable[..., Any]) -> Sabotage:
@@ -395,17 +459,89 @@ def of_layer(name: str, rung: str, detach: Callable[..., Any]) -> Sabotage:
     return Sabotage(name, rung, replace(RIGHT_LAYER, name=f"sabotaged: {name}", function=function))
 
 
-def layer_second_derivative_of_a_constant(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
-    return Constant.apply(x, lambda x: layer(x, *tensors, detach=as_asked, **how))
+def right(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return layer(x, *tensors, detach=as_asked, **how)
+
+
+def layer_twice_of_a_constant(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return Constant.apply(x, lambda x: right(x, *tensors, **how))
 
 
 def layer_too_large(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
-    return Tampered.apply(x, lambda x: layer(x, *tensors, detach=as_asked, **how), lambda g, *_: g * 1.01)
+    return Tampered.apply(x, lambda x: right(x, *tensors, **how), lambda g, *_: g * 1.01)
 
 
 def layer_of_a_shared_buffer(x: Tensor, *tensors: Tensor, **how: Any) -> Any:
     key = ("layer", tuple(sorted(how.items(), key=str)), tensors[0].shape)
-    return BUFFERS.setdefault(key, SharedBuffer(lambda x: layer(x, *tensors, detach=as_asked, **how)))(x)
+    return BUFFERS.setdefault(key, SharedBuffer(lambda x: right(x, *tensors, **how)))(x)
+
+
+def layer_tangent_halved(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return right(HalvedTangent.apply(x), *tensors, **how)
+
+
+def nothing_when_detached(x: Tensor, *tensors: Tensor, correction: bool = True, **how: Any) -> Tensor:
+    return right(lost(x, not correction), *tensors, **how)
+
+
+def parameters_wrong(x: Tensor, weight: Tensor, bias: Tensor, **how: Any) -> Tensor:
+    return right(x, Scaled.apply(weight, lambda g: 1.02 * g), bias, **how)
+
+
+def bias_wrong(x: Tensor, weight: Tensor, bias: Tensor, **how: Any) -> Tensor:
+    return right(x, weight, Scaled.apply(bias, lambda g: 7 * g), **how)
+
+
+def zeroed(g: Tensor) -> Tensor:
+    kept = g.clone()
+    g.zero_()
+    return kept
+
+
+def upstream_zeroed(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return Scaled.apply(right(x, *tensors, **how), zeroed)
+
+
+def layer_images_lost(x: Tensor, *tensors: Tensor, **how: Any) -> Tensor:
+    return right(Scaled.apply(x, later_images), *tensors, **how)
+
+
+def float32_at_default_eps(x: Tensor, weight: Tensor, how: dict[str, Any]) -> bool:
+    return bool(x.dtype == torch.float32 and how["eps"] < 1e-2)
+
+
+def groups_of_other_kernels(x: Tensor, weight: Tensor, how: dict[str, Any]) -> bool:
+    return bool(how["groups"] > 1 and weight.shape[-1] != 3)
+
+
+def larger_separate_blocks(x: Tensor, weight: Tensor, how: dict[str, Any]) -> bool:
+    return bool(not how["pooled"] and how["block"] > 4)
+
+
+def stride_and_dilation(x: Tensor, weight: Tensor, how: dict[str, Any]) -> bool:
+    return bool(how["stride"] != 1 and how["dilation"] != 1)
+
+
+def other_methods(x: Tensor, weight: Tensor, how: dict[str, Any]) -> bool:
+    return bool(how["method"] != "newton_schulz" and how.get("steps", 5) != 5)
+
+
+def lost_where(where: Callable[..., bool]) -> Callable[..., Tensor]:
+    """A right layer whose gradient is lost where `where(x, weight, how)` holds."""
+    return lambda x, weight, bias, **how: right(lost(x, where(x, weight, how)), weight, bias, **how)
+
+
+def detached_where(where: Callable[..., bool]) -> Callable[..., Tensor]:
+    """The same with mean and D detached there."""
+
+    def wrong(x: Tensor, weight: Tensor, bias: Tensor, correction: bool = True, **how: Any) -> Tensor:
+        return right(x, weight, bias, correction=correction and not where(x, weight, how), **how)
+
+    return wrong
+
+
+def whole(name: str, rung: str, function: Callable[..., Any]) -> Sabotage:
+    return Sabotage(name, rung, replace(RIGHT_LAYER, name=f"sabotaged: {name}", function=function))
 
 
 LAYER_SABOTAGE = (
@@ -415,17 +551,63 @@ LAYER_SABOTAGE = (
     of_layer("D detached in one block", "closed-form", first_block_detached),
     of_layer("D detached in one block, by differences", "differences", first_block_detached),
     of_layer("correction cannot be switched off", "correction", lambda mean, D, _: (mean, D)),
-    Sabotage("x detached", "closed-form", replace(RIGHT_LAYER, function=detached_input(RIGHT_LAYER.function))),
-    Sabotage("layer one percent too large", "wiring", replace(RIGHT_LAYER, function=layer_too_large)),
-    Sabotage("layer buffer overwritten", "interleaving", replace(RIGHT_LAYER, function=layer_of_a_shared_buffer)),
-    Sabotage(
-        "layer second derivative of a constant",
-        "second-derivative",
-        replace(RIGHT_LAYER, function=layer_second_derivative_of_a_constant),
-    ),
+    of_layer("correction cannot be switched off, by its value", "detached", lambda mean, D, _: (mean, D)),
+    whole("x detached", "closed-form", detached_input(RIGHT_LAYER.function)),
+    whole("layer one percent too large", "wiring", layer_too_large),
+    whole("layer buffer overwritten", "interleaving", layer_of_a_shared_buffer),
+    whole("layer second derivative of a constant", "second-derivative", layer_twice_of_a_constant),
+    whole("layer tangent halved", "dot-product", layer_tangent_halved),
+    whole("zero without the correction", "detached", nothing_when_detached),
+    whole("weight's gradient two percent too large", "parameters", parameters_wrong),
+    whole("bias's gradient seven times too large", "parameters", bias_wrong),
+    whole("upstream gradient zeroed", "inputs-unchanged", upstream_zeroed),
+    whole("layer lost from the third image on", "closed-form", layer_images_lost),
+    whole("detached in 16-bit types", "closed-form", detached_where(lambda x, w, how: x.dtype.itemsize == 2)),
+    whole("lost in float32 at the default eps", "closed-form", lost_where(float32_at_default_eps)),
+    whole("lost in groups of another kernel than 3", "closed-form", lost_where(groups_of_other_kernels)),
+    whole("detached in larger separate blocks", "closed-form", detached_where(larger_separate_blocks)),
+    whole("lost where stride meets dilation", "closed-form", lost_where(stride_and_dilation)),
+    whole("detached in other methods and T", "closed-form", detached_where(other_methods)),
 )
 
-SABOTAGE = ROOT_SABOTAGE + COVARIANCE_SABOTAGE + LAYER_SABOTAGE
+
+def as_linear(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A convolution by one pixel as the linear layer of every pixel's channels."""
+    plain = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "sampling_stride": 1}
+
+    def linear(x: Tensor, weight: Tensor, bias: Tensor, **how: Any) -> Tensor:
+        return function(x.movedim(-1, 1), weight[:, :, None, None], bias, **plain, **how).movedim(1, -1)
+
+    return linear
+
+
+RIGHT_LINEAR = replace(RIGHT_LAYER, name="linear", operation=LINEAR, function=as_linear(right))
+
+
+def of_linear(name: str) -> Sabotage:
+    """The linear form of a sabotaged convolution."""
+    wrong = next(s for s in LAYER_SABOTAGE if s.name == name)
+    implementation = replace(wrong.implementation, operation=LINEAR, function=as_linear(wrong.implementation.function))
+    return replace(wrong, name=f"{name}, linear", implementation=implementation)
+
+
+LINEAR_SABOTAGE = tuple(
+    of_linear(name)
+    for name in (
+        "D detached",
+        "mean detached",
+        "correction cannot be switched off",
+        "layer one percent too large",
+        "layer buffer overwritten",
+        "layer second derivative of a constant",
+        "layer tangent halved",
+        "zero without the correction",
+        "weight's gradient two percent too large",
+        "upstream gradient zeroed",
+    )
+)
+
+SABOTAGE = ROOT_SABOTAGE + COVARIANCE_SABOTAGE + LAYER_SABOTAGE + LINEAR_SABOTAGE
 RIGHT = (
     replace(NS5, function=partial(roots.newton_schulz, steps=5), unchecked=None),
     replace(SPECTRAL, name="inverse of a converged loop", function=partial(loop, steps=40), unchecked=None),
@@ -434,4 +616,5 @@ RIGHT = (
     ),
     IM2COL,
     RIGHT_LAYER,
+    RIGHT_LINEAR,
 )

@@ -1,43 +1,60 @@
-"""What the rungs of a whole layer say about the library's own, and about its linear form."""
+"""What the rungs of whole layers say about the library's own."""
+
+from dataclasses import replace
 
 import pytest
 
-from ndbench.catalog import Implementation
-from ndbench.operations.layer import deconvolved_conv2d, deconvolved_linear
+from ndbench.catalog import DECONVOLVED_CONV2D, DECONVOLVED_LINEAR
+from ndbench.operations.layer import deconvolved_conv2d
 from ndbench.verify.gradients import layer
 from ndbench.verify.gradients.problem_sets import QUICK
-from ndbench.verify.gradients.suite import LAYER
-from ndbench.verify.verdict import NotRun
+from ndbench.verify.gradients.suite import CHECKS
+from ndbench.verify.verdict import NotRun, Status
 
-POINTWISE = [p for p in QUICK.layers if p.images.kernel_size == 1]
-RUNGS = (layer.closed_form, layer.differences, layer.correction)
-
-
-def linear(x, weight, bias, *, stride, padding, dilation, groups, sampling_stride, **how):
-    """A convolution by one pixel as the linear layer of every pixel's channels."""
-    rows = x.movedim(1, -1)
-    return deconvolved_linear(rows, weight[:, :, 0, 0], bias, **how).movedim(-1, 1)
+LAYERS = (DECONVOLVED_CONV2D[0], DECONVOLVED_LINEAR[0])
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.__name__)
-def test_the_linear_layer_passes_as_a_convolution_by_one_pixel(rung):
-    implementation = Implementation("deconvolved_linear", LAYER, linear, devices=("cpu",))
-    for problem in POINTWISE:
-        found = rung(implementation, problem)
-        assert found.measured <= found.budget, problem.name
+def rungs(implementation):
+    return [check for check in CHECKS if check.operation == implementation.operation]
 
 
-def test_every_verdict_of_a_layer_records_the_share_of_the_term():
-    implementation = Implementation("deconvolved_conv2d", LAYER, deconvolved_conv2d, devices=("cpu",))
-    for rung in RUNGS:
-        assert rung(implementation, POINTWISE[0]).evidence["share"] > 0
+@pytest.mark.parametrize("implementation", LAYERS, ids=lambda i: i.name)
+def test_every_verdict_of_a_layer_records_the_share_of_the_term(implementation):
+    for check in rungs(implementation):
+        verdict = check(implementation, check.problems["quick"][0])
+        assert verdict.status == Status.PASSED, verdict
+        assert verdict.evidence["share"] > 0, check.name
 
 
-def test_a_layer_that_cannot_detach_is_not_run():
-    def fixed(x, weight, bias, **how):
-        if "correction" in how:
-            raise TypeError("unexpected keyword correction")
-        return deconvolved_conv2d(x, weight, bias, **how)
+def test_both_kinds_of_layer_have_the_same_rungs():
+    names = [{check.name for check in rungs(implementation)} for implementation in LAYERS]
+    assert names[0] == names[1]
+    assert len(names[0]) == 10
 
+
+def test_sixteen_bits_resolve_the_term():
+    # a detached gradient must exceed the budget, not only a wild one
+    for problem in (p for p in QUICK.layers if p.dtype.itemsize == 2):
+        verdict = next(c for c in rungs(LAYERS[0]) if c.name.endswith("closed-form"))(LAYERS[0], problem)
+        assert verdict.budget < verdict.evidence["share"] / 2, problem.name
+
+
+@pytest.mark.parametrize("rung", [layer.correction, layer.detached])
+def test_a_layer_that_cannot_detach_is_not_run(rung):
+    def fixed(x, weight, bias, *, stride, padding, dilation, groups, sampling_stride, block, pooled, grouping, eps):
+        raise AssertionError
+
+    own = replace(LAYERS[0], function=fixed, derivatives=())
     with pytest.raises(NotRun, match="takes no correction=False"):
-        layer.correction(Implementation("fixed", LAYER, fixed, devices=("cpu",)), POINTWISE[0])
+        rung(own, QUICK.layers[0])
+
+
+def test_an_error_in_detaching_is_no_refusal():
+    def failing(*tensors, correction=True, **how):
+        if not correction:
+            raise TypeError("expected Tensor")
+        return deconvolved_conv2d(*tensors, **how)
+
+    check = next(c for c in rungs(LAYERS[0]) if c.name.endswith("correction"))
+    verdict = check(replace(LAYERS[0], function=failing), QUICK.double_layers[0])
+    assert verdict.status == Status.FAILED
