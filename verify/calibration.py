@@ -5,6 +5,7 @@ errors of the oracles. docs/budgets.md is its output.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,10 +64,15 @@ def reseeded(check: Check, seeds: int) -> Check:
     return replace(check, problems={"quick": problems})
 
 
+def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict with the largest ratio; one that is NaN, if there is any."""
+    return max(verdicts, key=lambda verdict: math.inf if math.isnan(verdict.ratio) else verdict.ratio)
+
+
 def row(check: Check, verdicts: Sequence[Verdict]) -> str:
     """One line of the table."""
     failed = sum(verdict.status == Status.FAILED for verdict in verdicts)
-    worst = max(verdicts, key=lambda verdict: verdict.ratio)
+    worst = worst_of(verdicts)
     bitwise = all(verdict.budget == 0 for verdict in verdicts)
     ratio = "bit by bit" if bitwise else f"{worst.ratio:.2g}{' (loose)' if worst.ratio < LOOSE else ''}"
     by, on = ("", "") if bitwise else (worst.implementation, worst.problem)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--threads",
-        type=_positive,
+        type=positive,
         default=1,
         help="threads of PyTorch on the CPU; most problems are too small for two",
     )
@@ -102,7 +102,12 @@ def _obstacle(path: Path) -> str:
     return ""
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option that counts something.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is not a positive whole number.
+    """
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
     return int(text)

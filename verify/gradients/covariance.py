@@ -72,10 +72,10 @@ def interleaving(implementation: Implementation, problem: CovarianceGradientProb
     function, upstream, device = _function(implementation, problem), _upstream(problem), implementation.place
     x = problem.x()
     wanted = gradient(function, x, upstream, device)
-    first, kept = record(function, x, device), [G.clone() for G in upstream]
+    first, kept = record(function, x, device), [G.to(device, copy=True) for G in upstream]
     record(function, 2 * x.flip(-1), device).pull_back([-G for G in upstream])
     differ = (first.pull_back(kept) != wanted).sum() + (first.leaf.detach().cpu() != x).sum()
-    differ = differ + sum((a != b).sum() for a, b in zip(kept, upstream, strict=True))
+    differ = differ + sum((a.cpu() != b).sum() for a, b in zip(kept, upstream, strict=True))
     return Measurement(float(differ), 0.0)
 
 

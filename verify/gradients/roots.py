@@ -160,9 +160,10 @@ def inputs_unchanged(implementation: Implementation, problem: RootGradientProble
     """A and G are what they were after the backward pass: the number of entries that differ is 0."""
     judgeable(implementation, problem)
     A, G = matrices(problem)
-    recorded, upstream = record(implementation.function, A, implementation.place), G.clone()
+    upstream = G.to(implementation.place, copy=True)
+    recorded = record(implementation.function, A, implementation.place)
     recorded.pull_back([upstream])
-    differ = (recorded.leaf.detach().cpu() != A).sum() + (upstream != G).sum()
+    differ = (recorded.leaf.detach().cpu() != A).sum() + (upstream.cpu() != G).sum()
     return Measurement(float(differ), 0.0)
 
 

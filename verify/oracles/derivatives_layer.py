@@ -98,6 +98,12 @@ class LayerGradient:
         """||correction|| / ||full||."""
         return float(np.linalg.norm(self.correction) / np.linalg.norm(self.full))
 
+    @property
+    def cosine(self) -> float:
+        """<detached, full> / (||detached|| ||full||)."""
+        norms = np.linalg.norm(self.detached) * np.linalg.norm(self.full)
+        return float((self.detached * self.full).sum() / norms)
+
 
 def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
     """The gradients with respect to x (N, C, H, W), weight and bias of <G, y>, y = (N, O, Ho, Wo), in float64.

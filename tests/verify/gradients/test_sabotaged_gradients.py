@@ -8,29 +8,29 @@ import torch
 from ndbench.verify.gradients.problem_sets import quick
 from ndbench.verify.gradients.suite import CHECKS, FAMILY
 from ndbench.verify.verdict import Status
+from tests.verify.gradients.catching import BY_NAME, caught_by, posed
+from tests.verify.gradients.sabotage_table import row
 from tests.verify.gradients.sabotaged_gradients import NS5, RIGHT, ROOTS, SABOTAGE, SPECTRAL, changed
 
 MINIMAX = [ROOTS["minimax_cubic.T5"], ROOTS["minimax_quintic.T5"]]
-BY_NAME = {(check.operation, check.name): check for check in CHECKS}
-
-
-def posed(check, implementation):
-    """The problems of the quick tier that the implementation accepts."""
-    return [p for p in check.problems["quick"] if p.dtype in implementation.dtypes]
-
-
-def first_failure(check, implementation):
-    verdicts = (check(implementation, problem) for problem in posed(check, implementation))
-    caught = (v for v in verdicts if v.status == Status.FAILED)
-    return next((v for v in caught if not v.reason or v.reason.startswith("BrokenPromise: promises")), None)
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE, ids=str)
 def test_is_caught(sabotage):
-    implementation = sabotage.implementation
-    check = BY_NAME[implementation.operation, sabotage.check]
-    assert check.applies(implementation)
-    assert first_failure(check, implementation) is not None
+    assert BY_NAME[sabotage.implementation.operation, sabotage.check].applies(sabotage.implementation)
+    assert caught_by(sabotage) is not None
+
+
+def test_the_table_names_the_rung_and_the_figure():
+    lost = next(s for s in SABOTAGE if s.name == "answer detached")
+    large = next(s for s in SABOTAGE if s.name == "bias's gradient seven times too large")
+    assert "| closed-form | promises reverse derivatives, and its answer carries no gradient |" in row(lost)
+    assert "| deconvolved-conv2d | bias's gradient seven times too large | parameters |" in row(large)
+
+
+def test_the_table_says_what_is_not_caught():
+    right = replace(SABOTAGE[0], name="nothing", rung="lyapunov", implementation=SPECTRAL)
+    assert "NOT CAUGHT" in row(right)
 
 
 @pytest.mark.parametrize("base", [NS5, SPECTRAL, *MINIMAX], ids=lambda base: base.name)
