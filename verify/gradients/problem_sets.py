@@ -68,7 +68,7 @@ def _scaled(seed: int) -> Roots:
 
 
 def _laid_out(seed: int) -> Roots:
-    """A few types and orders, for the rungs that lay the same numbers out in other ways."""
+    """A few types and orders, so that kernels are among those that the rungs about memory judge."""
     shapes = ((6, float64), (12, float32), (12, float16))
     return [_planted("geometric", n, 4.0, dtype, symmetric=False, seed=seed) for n, dtype in shapes]
 
@@ -191,8 +191,8 @@ def _larger_layers(seed: int) -> Layers:
     return [replace(layer(*shape), seed=seed) for shape in ((3, 64), (5, 16))]
 
 
-SMALL_ORDER = 64
-"""Up to this order of D, differences are taken at every T."""
+LARGEST_ORDERS = {5: 144}
+"""Up to these orders of D at a T, otherwise 64, differences are taken in the quick tier: thirty evaluations each."""
 
 
 def layer(k: int, block: int, steps: int = 5) -> LayerProblem:
@@ -244,8 +244,7 @@ class Tier:
 def quick(seed: int = 0) -> Tier:
     """The quick tier; another seed gives other random problems of the same kinds."""
     layers = [*_layers(seed), *_coarse_layers(seed), *_crossed_layers(seed), *_larger_layers(seed)]
-    # the larger orders at one T: thirty evaluations each
-    double = [p for p in layers if p.dtype == float64 and (p.order <= SMALL_ORDER or p.steps == 5)][:-2]
+    double = [p for p in layers if p.dtype == float64 and p.order <= LARGEST_ORDERS.get(p.steps, 64)]
     return Tier(
         closed_form=[*_conditions(seed), *_coarse(seed), *_large(seed), *_scaled(seed), *_real(seed)],
         laid_out=_laid_out(seed),
@@ -271,6 +270,7 @@ def full(seed: int = 0) -> Tier:
     """The quick tier with two more seeds, and large layers."""
     tiers = [quick(s) for s in (seed, seed + 1, seed + 2)]
     merged = {f.name: [p for tier in tiers for p in getattr(tier, f.name)] for f in fields(Tier)}
+    merged["double_layers"] += [p for p in _layers(seed) if p.dtype == float64]
     for name in ("layers", "double_layers"):
         merged[name] += _large_layers(seed)
     return Tier(**{name: tuple(dict.fromkeys(found)) for name, found in merged.items()})

@@ -4,6 +4,7 @@ import torch
 
 from ndbench.covariance_problems import pair
 from ndbench.problems import ActivationProblem, MatrixProblem, PhotographProblem
+from ndbench.targets import ITERATIONS
 from ndbench.verify.gradients.problem_sets import FULL, QUICK
 
 
@@ -20,7 +21,34 @@ def test_real_covariances():
 
 def test_identity_and_repeated_eigenvalues():
     assert {p.matrices.matrix for p in QUICK.repeated} == {"identity", "repeated"}
+    assert {p.n for p in QUICK.repeated if p.matrices.matrix == "identity"} == {1, 2, 3, 4, 8, 12}
     assert {p.dtype for p in QUICK.repeated} == {torch.float64, torch.float32}
+
+
+def test_orders_and_scales():
+    assert max(p.n for p in QUICK.closed_form if p.dtype == torch.float32) == 128
+    assert max(p.n for p in QUICK.closed_form if p.dtype == torch.float64) == 20
+    assert {p.matrices.exponent for p in QUICK.closed_form if isinstance(p.matrices, MatrixProblem)} >= {-40, 40, -24}
+
+
+def test_differences_of_layers_at_every_kernel_block_and_t():
+    images = [p.images for p in QUICK.double_layers]
+    assert {i.kernel_size for i in images} >= {1, 3, 5}
+    assert {i.block for i in images} >= {4, 16, 64}
+    assert {p.steps for p in QUICK.double_layers} >= {1, 5, 15, None}
+
+
+def test_ways_that_meet():
+    assert [p for p in QUICK.layers if p.images.stride != 1 and p.images.dilation != 1]
+    assert [p for p in QUICK.layers if p.groups > 1 and p.images.kernel_size != 3]
+    assert [p for p in QUICK.layers if not p.images.pooled and (p.images.block or 0) > 4]
+    assert [p for p in QUICK.layers if p.method != "newton_schulz" and p.steps != 5]
+    assert [p for p in QUICK.layers if p.images.N > 3]
+
+
+def test_linear_layers_are_convolutions_by_one_pixel():
+    assert {p.images.kernel_size for p in QUICK.pointwise} == {1}
+    assert {p.dtype for p in QUICK.pointwise} >= {torch.float64, torch.float32}
 
 
 def test_geometries_of_patches():
@@ -37,7 +65,10 @@ def test_layers():
     assert {i.kernel_size for i in images} >= {1, 3, 5}
     assert {i.block for i in images} >= {4, 16, 64}
     assert {p.steps for p in QUICK.layers} >= {1, 5, 15, None}
-    assert {p.groups for p in QUICK.layers} == {1, 2}
+    assert {p.groups for p in QUICK.layers} == {1, 2, 4}
+    assert {p.dtype for p in QUICK.layers} == {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+    assert {p.order for p in QUICK.layers} >= {400, 576}
+    assert {p.method for p in QUICK.layers} == set(ITERATIONS) - {"denman_beavers_plain"}
     assert {(i.pooled, i.grouping) for i in images} == {
         (p, g) for p in (True, False) for g in ("channel", "interleaved")
     }
