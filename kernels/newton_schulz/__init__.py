@@ -57,7 +57,8 @@ class CoupledKernels:
             dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)
         else:
             adjoint = scratch_adjoint.run if n <= scratch.LARGEST_ORDER else tiled.pull_back
-            dA = adjoint(matrices, gradients, tangent_schedule(self.iteration.coefficients), self.precision)
+            tangent = tangent_schedule(self.iteration.coefficients, whole=n <= scratch.LARGEST_TILE)
+            dA = adjoint(matrices, gradients, tangent, self.precision)
         return dA.view(A.shape)
 
     def smooth(self) -> Coupled:

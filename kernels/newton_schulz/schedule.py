@@ -16,11 +16,15 @@ direction sym(G). A phase of dual numbers (X, dX) is itself and
 
     dOUT <- beta dL + gamma (dL R + L dR),
 
-so the adjoint runs the same schedule on pairs, from dM_0 = sym(G), and keeps no iterate.
+so the adjoint runs the same schedule on pairs, from dM_0 = sym(G), and keeps no iterate: 9 products of a cubic step, of
+which tiles need one triangle. A program that holds a whole matrix has its transpose too, and needs 7 full ones: the
+derivative of a square M M is R + R^T, R = dM M, and that of M <- H M H with H = a I + b M is
+
+    dM <- (a X + b X M) + (a X + b X M)^T,    X = a/2 dM + b (R + R^T / 2).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -28,13 +32,15 @@ from torch import Tensor
 
 from ndbench.roots.coefficients import Coefficients
 
-OPERANDS, FACTORS = 8, 4
+OPERANDS, FACTORS = 8, 8
 """Columns of the tables that `tables` makes."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One or two products: OUT <- delta I + beta ADD + gamma sum of L R over the terms.
+    """One or two products: OUT <- delta I + beta ADD + gamma S, S being the sum of L R over the terms.
+
+    On whole matrices flipped_beta ADD^T + flipped_gamma S^T may be added, and OUT need not be symmetric.
 
     Attributes:
         out: number of the buffer written, which is none of those read.
@@ -43,6 +49,10 @@ class Phase:
         delta: factor of the identity.
         beta: factor of ADD.
         gamma: factor of the products.
+        flipped_beta: factor of the transpose of ADD.
+        flipped_gamma: factor of the transpose of the products.
+        symmetric: whether OUT is.
+        of_square: whether L is the W = a M + b M M of a cubic step, and R its M.
     """
 
     out: int
@@ -51,6 +61,10 @@ class Phase:
     delta: float
     beta: float
     gamma: float
+    flipped_beta: float = 0
+    flipped_gamma: float = 0
+    symmetric: bool = True
+    of_square: bool = False
 
 
 Group = tuple[Phase, ...]
@@ -84,10 +98,16 @@ def steps_schedule(coefficients: tuple[Coefficients, ...]) -> Schedule:
 
 
 @lru_cache(maxsize=64)
-def tangent_schedule(coefficients: tuple[Coefficients, ...]) -> Schedule:
-    """The same steps of pairs (X, dX): what was in buffer i is in 2i, its tangent in 2i + 1. M_0 and dM_0 are kept."""
+def tangent_schedule(coefficients: tuple[Coefficients, ...], *, whole: bool = False) -> Schedule:
+    """The same steps of pairs (X, dX): what was in buffer i is in 2i, its tangent in 2i + 1. M_0 and dM_0 are kept.
+
+    Args:
+        coefficients: of the steps.
+        whole: whether the transpose of a whole matrix is at hand, which saves products.
+    """
     values = _steps(coefficients, _Buffers(kept=0))
-    groups = tuple(tuple(dual for phase in group for dual in _dual(phase)) for group in values.groups)
+    dual = _dual_of_whole if whole else _dual
+    groups = tuple(tuple(pair for phase in group for pair in dual(phase)) for group in values.groups)
     return Schedule(groups, 2 * values.buffers, 2 * values.answer)
 
 
@@ -96,10 +116,13 @@ def tables(schedule: Schedule, device: torch.device) -> tuple[Tensor, Tensor]:
     """The phases on the device, copied once, since a copy synchronizes.
 
     Returns:
-        int32 (phases, 8): out, add, number of terms, L, R, L, R, 0; and float32 (phases, 4): delta, beta, gamma, 0.
+        int32 (phases, 8): out, add, symmetric, number of terms, L, R, L, R; and float32 (phases, 8): delta, beta,
+        gamma, flipped_beta, flipped_gamma, 0, 0, 0.
     """
-    operands = [_padded([p.out, p.add, len(p.terms), *sum(p.terms, ())], OPERANDS) for p in schedule.phases]
-    factors = [_padded([p.delta, p.beta, p.gamma], FACTORS) for p in schedule.phases]
+    operands = [
+        _padded([p.out, p.add, p.symmetric, len(p.terms), *sum(p.terms, ())], OPERANDS) for p in schedule.phases
+    ]
+    factors = [_padded([p.delta, p.beta, p.gamma, p.flipped_beta, p.flipped_gamma], FACTORS) for p in schedule.phases]
     return (
         torch.tensor(operands, dtype=torch.int32, device=device),
         torch.tensor(factors, dtype=torch.float32, device=device),
@@ -150,7 +173,7 @@ def _cubic_steps(coefficients: tuple[Coefficients, ...], buffers: _Buffers) -> S
         if k:
             buffers.release(Z)
         next_M = buffers.take()
-        groups.append((Phase(next_M, W, ((W, M),), 0, a, b),))
+        groups.append((Phase(next_M, W, ((W, M),), 0, a, b, of_square=True),))
         buffers.release(M, W)
         M, Z = next_M, new
     raise ValueError("steps_schedule: there must be at least one step")
@@ -189,3 +212,22 @@ def _dual(phase: Phase) -> Group:
         Phase(out, add, values, phase.delta, phase.beta, phase.gamma),
         Phase(out + 1, add + 1, tangents, 0, phase.beta, phase.gamma),
     )
+
+
+def _dual_of_whole(phase: Phase) -> Group:
+    """The same in fewer products: for W = a M + b M M, which only the new M needs, X takes the place of dW."""
+    value, tangent = _dual(phase)
+    a, b = phase.beta, phase.gamma
+    if phase.of_square:
+        X_M = tangent.terms[:1]
+        return value, replace(tangent, terms=X_M, flipped_beta=a, flipped_gamma=b)
+    if not _is_square(phase):
+        return value, tangent
+    R = tangent.terms[:1]
+    if phase.delta:
+        return value, replace(tangent, terms=R, flipped_gamma=b)
+    return value, replace(tangent, terms=R, beta=a / 2, flipped_gamma=b / 2, symmetric=False)
+
+
+def _is_square(phase: Phase) -> bool:
+    return any(left == right for left, right in phase.terms)

@@ -24,6 +24,8 @@ from ndbench.kernels.runtime import multiprocessors
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 128
+LARGEST_TILE = 64
+"""Up to this order a matrix is one tile."""
 
 
 @triton.jit
@@ -63,6 +65,7 @@ def run_phases(
     BLOCK: tl.constexpr,
     TILES: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    WHOLE: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
@@ -72,7 +75,20 @@ def run_phases(
         for tile in range(TILES):
             row, column = lower_tile(tile)
             phase_tile(
-                home, operands, factors, phase, row, column, n, ORDER, ORDER * ORDER, BLOCK, BLOCK_K, OPERAND, PRECISION
+                home,
+                operands,
+                factors,
+                phase,
+                row,
+                column,
+                n,
+                ORDER,
+                ORDER * ORDER,
+                BLOCK,
+                BLOCK_K,
+                WHOLE,
+                OPERAND,
+                PRECISION,
             )
     tl.debug_barrier()
 
@@ -132,7 +148,7 @@ def steps_in_scratch(
         a = A + at * stride_batch
         norm = norm_of_tiles(a, n, stride_row, stride_column, strips, ORDER, STRIP)
         scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, strips, ORDER, STRIP)
-        run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
+        run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, False, OPERAND, PRECISION)
         scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, strips, ORDER, STRIP)
         tl.debug_barrier()
 
@@ -142,9 +158,9 @@ def configuration(n: int, multiplication: Multiplication, *, adjoint: bool = Fal
     ieee = multiplication.kind == "ieee"
     if n <= 32:
         tiles, warps, stages = {"ORDER": 32, "STRIP": 32, "BLOCK": 32, "TILES": 1, "BLOCK_K": 32}, 4, 2
-    elif n <= 64:
+    elif n <= LARGEST_TILE:
         tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": 64, "TILES": 1, "BLOCK_K": 16}
-        warps, stages = (8, 3) if ieee else (4, 4)
+        warps, stages = (8, 3 if adjoint else 2) if ieee else (4, 4)
     else:
         tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": 64, "TILES": 3, "BLOCK_K": 32}
         warps, stages = 4, 2 if ieee and adjoint else 3

@@ -97,7 +97,7 @@ def adjoint_in_scratch(
         scaled_into(home, A + at * a_batch, reciprocal(c), n, a_row, a_column, strips, ORDER, STRIP)
         g = norm_of_tiles(G + at * g_batch, n, g_row, g_column, strips, ORDER, STRIP)
         scaled_into(E, G + at * g_batch, reciprocal(g), n, g_row, g_column, strips, ORDER, STRIP)
-        run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, OPERAND, PRECISION)
+        run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, TILES == 1, OPERAND, PRECISION)
         Z = home + answer * (ORDER * ORDER)
         dZ = Z + ORDER * ORDER
         lost = lost_to_the_norm(home, E, Z, dZ, strips, ORDER, STRIP)

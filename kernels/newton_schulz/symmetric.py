@@ -45,11 +45,14 @@ def reciprocal(norm):
 
 
 @triton.jit
-def store_mirrored(home, tile, rows, columns, ld):
-    """Write the tile's lower triangle, the whole of it off the diagonal, and the same transposed."""
+def store_mirrored(home, tile, rows, columns, ld, symmetric):
+    """Write the tile's lower triangle, which off the diagonal is all of it, and the same transposed.
+
+    A tile that is not symmetric, of a matrix of one tile, is written as it is.
+    """
     lower = rows >= columns
-    tl.store(home + rows * ld + columns, tile, mask=lower)
-    tl.store(home + columns * ld + rows, tile, mask=lower)
+    tl.store(home + rows * ld + columns, tile, mask=lower | (symmetric == 0))
+    tl.store(home + columns * ld + rows, tile, mask=lower & (symmetric != 0))
 
 
 @triton.jit
@@ -65,25 +68,33 @@ def phase_tile(
     size,
     BLOCK: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    WHOLE: tl.constexpr,
     OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One tile of delta I + beta ADD + gamma (L R + L' R'), stored; the buffers, each of `size`, begin at home."""
+    """One tile of a `Phase`, stored; the buffers, each of `size`, begin at home."""
     operand = operands + phase * OPERAND_COLUMNS
     factor = factors + phase * FACTOR_COLUMNS
     across = tl.arange(0, BLOCK_K)[None, :]
     left_rows = (row * BLOCK + tl.arange(0, BLOCK)[:, None]) * ld + across
     right_rows = (column * BLOCK + tl.arange(0, BLOCK)[:, None]) * ld + across
     S = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
-    for term in range(tl.load(operand + 2)):
-        L = home + tl.load(operand + 3 + 2 * term) * size + left_rows
-        R = home + tl.load(operand + 4 + 2 * term) * size + right_rows
+    for term in range(tl.load(operand + 3)):
+        L = home + tl.load(operand + 4 + 2 * term) * size + left_rows
+        R = home + tl.load(operand + 5 + 2 * term) * size + right_rows
         for k in range(0, n, BLOCK_K):
             # R is symmetric: its rows are the columns wanted
             S = add_product(S, tl.load(L + k), tl.trans(tl.load(R + k)), OPERAND, PRECISION)
     rows = row * BLOCK + tl.arange(0, BLOCK)[:, None]
     columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
-    add = tl.load(home + tl.load(operand + 1) * size + rows * ld + columns)
+    ADD = home + tl.load(operand + 1) * size
+    add = tl.load(ADD + rows * ld + columns)
     eye = tl.where((rows == columns) & (rows < n), 1.0, 0.0)
     result = tl.load(factor) * eye + tl.load(factor + 1) * add + tl.load(factor + 2) * S
-    store_mirrored(home + tl.load(operand) * size, result, rows, columns, ld)
+    symmetric = 1
+    if WHOLE:
+        symmetric = tl.load(operand + 2)
+        flipped = tl.load(factor + 4)
+        if flipped != 0.0:
+            result += tl.load(factor + 3) * tl.load(ADD + columns * ld + rows) + flipped * tl.trans(S)
+    store_mirrored(home + tl.load(operand) * size, result, rows, columns, ld, symmetric)

@@ -42,6 +42,7 @@ def multiply_tiles(
         ld * ld,
         BLOCK,
         BLOCK_K,
+        False,
         OPERAND,
         PRECISION,
     )

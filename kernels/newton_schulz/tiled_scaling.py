@@ -91,7 +91,7 @@ def scale_tiles(
     columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
     scale = reciprocal(tl.sqrt(total(partial, matrix, parts, PARTS)))
     M = symmetric_entries(A + matrix * stride_batch, rows, columns, n, stride_row, stride_column) * scale
-    store_mirrored(scratch + (matrix * buffers + number) * ld * ld, M.to(tl.float32), rows, columns, ld)
+    store_mirrored(scratch + (matrix * buffers + number) * ld * ld, M.to(tl.float32), rows, columns, ld, 1)
 
 
 def squares(A: Tensor) -> Tensor:
