@@ -15,7 +15,7 @@ from ndbench.kernels.denman_beavers.tiles import (
     configurations,
     lower_tile,
     store_symmetric,
-    tile_product,
+    sum_over_k,
     tiles,
 )
 from ndbench.kernels.precision import PRECISIONS
@@ -46,7 +46,7 @@ def inverse_and_next(
     columns = tile_column * BLOCK + tl.arange(0, BLOCK)
     # rows of V begin at the diagonal
     first = tile_row * BLOCK
-    inverse = tile_product(V + offset, V + offset, rows, columns, first, P, DEPTH, PRECISION)
+    inverse = sum_over_k(V + offset, V + offset, rows, columns, first, P, DEPTH, PRECISION)
     within = (rows < P)[:, None] & (columns < P)[None, :]
     before = tl.load(M + offset + rows[:, None] * P + columns[None, :], mask=within, other=0)
     eye = tl.where((rows[:, None] == columns[None, :]) & (rows < n)[:, None], 1.0, 0.0)

@@ -18,7 +18,7 @@ from ndbench.kernels.denman_beavers.tiles import (
     configurations,
     lower_tile,
     store_symmetric,
-    tile_product,
+    sum_over_k,
     tiles,
 )
 from ndbench.kernels.precision import PRECISIONS
@@ -58,9 +58,9 @@ def combined(
     left, right = LEFT + (matrix % lefts) * size, RIGHT + matrix * size
     rows = tile_row * BLOCK + tl.arange(0, BLOCK)
     columns = tile_column * BLOCK + tl.arange(0, BLOCK)
-    total = tile_product(left, right, rows, columns, 0, P, DEPTH, PRECISION)
+    total = sum_over_k(left, right, rows, columns, 0, P, DEPTH, PRECISION)
     if KIND == "both":
-        total = 0.5 * (total + tile_product(right, left, rows, columns, 0, P, DEPTH, PRECISION))
+        total = 0.5 * (total + sum_over_k(right, left, rows, columns, 0, P, DEPTH, PRECISION))
     within = (rows < P)[:, None] & (columns < P)[None, :]
     entry = rows[:, None] * P + columns[None, :]
     added = tl.load(ADD + (matrix % adds) * size + entry, mask=within, other=0)

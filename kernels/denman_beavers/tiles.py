@@ -29,7 +29,7 @@ def lower_tile(position):
 
 
 @triton.jit
-def tile_product(LEFT, RIGHT, rows, columns, first, P, DEPTH: tl.constexpr, PRECISION: tl.constexpr):
+def sum_over_k(LEFT, RIGHT, rows, columns, first, P, DEPTH: tl.constexpr, PRECISION: tl.constexpr):
     """The tile of LEFT RIGHT^T in these rows and columns, summed over k from `first` on; both are read by rows."""
     k = tl.arange(0, DEPTH)
     # tiles may hang over the edge; what is computed there is not stored
