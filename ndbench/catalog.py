@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
+from ndbench.covariance import Patches
 from ndbench.kernels.precision import PRECISIONS, product_roundoff
 from ndbench.operations import (
     deconvolve,
@@ -47,6 +48,7 @@ class Implementation:
             promised and not given fails; what is not promised is judged if it is given.
         unchecked: the same function without validation of its input: NaN in exactly the bad matrices, nothing raised.
         order: of convergence, where there are iterates.
+        interpreted: for kernels, what Triton's interpreter takes for one call on a problem, in milliseconds.
         exempt: names of checks it is not held to.
         exempt_reason: why.
     """
@@ -65,6 +67,7 @@ class Implementation:
     iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
     unchecked: Callable[..., Any] | None = None
     order: int = 0
+    interpreted: Callable[[Any], float] = lambda problem: 0.0
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
 
@@ -246,9 +249,23 @@ def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
             dtypes=(torch.float32, torch.float16, torch.bfloat16),
             devices=("cuda", "interpreter"),
             precision=precision,
+            interpreted=partial(_interpreted, algorithm),
         )
         for precision in PRECISIONS
     )
+
+
+def _interpreted(algorithm: str, problem: Any) -> float:
+    """Milliseconds of Triton's interpreter for patches, or for their gradient."""
+    # Triton is loaded when it is first asked for
+    from ndbench.kernels.covariance.interpreted import adjoint_milliseconds, milliseconds  # noqa: PLC0415
+
+    images = getattr(problem, "images", problem)
+    arguments = images.arguments()
+    del arguments["eps"]
+    patches, shape = Patches.of(**arguments), (images.N, images.C, images.H, images.W)
+    taken = milliseconds(algorithm, shape, patches)
+    return taken if images is problem else taken + adjoint_milliseconds(shape, patches)
 
 
 ONE_PRODUCT = "the product of the patch matrix with itself adds up (a, b) and (b, a) in different orders"
@@ -264,6 +281,7 @@ COVARIANCE = (
     *(_covariance("im2col", a, exempt=("exact-symmetry",), exempt_reason=ONE_PRODUCT) for a in ADJOINTS),
     _covariance("auto", exempt=("exact-symmetry",), exempt_reason=f"it may choose im2col: {ONE_PRODUCT}"),
     *_covariance_kernels("im2col"),
+    *_covariance_kernels("lagged"),
 )
 
 DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)

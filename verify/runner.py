@@ -21,6 +21,10 @@ DEVICES = ("cpu", "cuda", "interpreter")
 """The last is the CPU with Triton's interpreter, for implementations that are kernels."""
 
 
+SLOW = 600
+"""Milliseconds of the interpreter, at most, for one call of a kernel on a problem."""
+
+
 class UnknownName(ValueError):
     """A selection names something that does not exist."""
 
@@ -59,7 +63,7 @@ class Case:
         """The verdict; "not run" where the device is missing or not served."""
         if self.device not in self.implementation.devices:
             return self._not_run(f"{self.implementation.name} does not run on {self.device}")
-        if self.device == "interpreter" and (obstacle := _uninterpretable(self.implementation, self.problem.dtype)):
+        if self.device == "interpreter" and (obstacle := _uninterpretable(self.implementation, self.problem)):
             return self._not_run(obstacle)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
@@ -70,13 +74,16 @@ class Case:
         return Verdict(*names, reason=reason, ran=False, device=self.device)
 
 
-def _uninterpretable(implementation: Implementation, dtype: torch.dtype) -> str:
+def _uninterpretable(implementation: Implementation, problem: Any) -> str:
     """Why Triton's interpreter cannot judge a kernel; empty if it can."""
     if not interpreted():
         return "Triton interprets kernels only if TRITON_INTERPRET=1 is set before Python starts"
     if implementation.precision != "ieee":
         return f"Triton's interpreter computes {implementation.precision} products in float32: it takes a GPU"
-    return "Triton's interpreter computes bfloat16 wrongly: it takes a GPU" if dtype == torch.bfloat16 else ""
+    if problem.dtype == torch.bfloat16:
+        return "Triton's interpreter computes bfloat16 wrongly: it takes a GPU"
+    slow = problem.dtype in implementation.dtypes and implementation.interpreted(problem) > SLOW
+    return f"a call takes Triton's interpreter more than {SLOW} ms: it takes a GPU" if slow else ""
 
 
 @dataclass(frozen=True)

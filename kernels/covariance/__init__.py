@@ -17,6 +17,7 @@ from ndbench.kernels.covariance import (
     adjoint,
     adjoint_constants,
     adjoint_matrices,
+    choice,
     classes,
     columns,
     im2col_assembly,
@@ -65,7 +66,7 @@ def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
     record = lagged_products.record_of(tables.m)
     planes = tables.units * (-(-tables.m // lagged_products.tile_of(tables.m))) ** 2
     slots = partials.splits(planes, all_chunks, record, x.numel() * x.element_size())
-    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, -(-all_chunks // slots), x.device)
+    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, max(1, -(-all_chunks // slots)), x.device)
     shifts = shift.sampled_shift(x)[tables.members]
     shifts = shifts if tables.units == tables.count else shifts.mean(0, keepdim=True)
     parts = lagged_products.products(x, patches, plan, tables, shifts, precision)
@@ -87,9 +88,9 @@ def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
 ALGORITHMS = {"im2col": im2col, "lagged": lagged}
 
 
-def algorithm_of(name: str, shape: tuple[int, ...], patches: Patches) -> Algorithm:
-    """The algorithm of this name, or for "auto" one chosen from the shape (N, C, H, W)."""
-    return ALGORITHMS["im2col" if name == "auto" else name]
+def algorithm_of(name: str, x: Tensor, patches: Patches) -> Algorithm:
+    """The algorithm of this name, or for "auto" one chosen from the shape of x."""
+    return ALGORITHMS[choice.fewest(tuple(x.shape), patches) if name == "auto" else name]
 
 
 def variants() -> Iterator[Variant]:

@@ -44,7 +44,7 @@ class ByKernels(Function):
     @staticmethod
     def forward(x: Tensor, patches: Patches, algorithm: str, precision: str) -> tuple[Tensor, Tensor]:
         """Mean and covariance."""
-        return algorithm_of(algorithm, tuple(x.shape), patches)(x, patches, precision)
+        return algorithm_of(algorithm, x, patches)(x, patches, precision)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

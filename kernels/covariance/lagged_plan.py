@@ -49,10 +49,9 @@ class LaggedPlan:
         cls, patches: Patches, shape: tuple[int, int, int, int], stack: int, chunks: int, device: torch.device
     ) -> "LaggedPlan":
         """The plan for inputs of this shape, `stack` classes as rows, with so many chunks a program."""
-        classes = Classes.of(patches, shape[1], torch.device("cpu"))
         rows, columns = axes(patches, *shape[2:])
         kw = patches.kernel_size[1]
-        lags = [lag for lag in plan(rows, columns) if classes.meets[lag.rows * kw + lag.columns]]
+        lags = lags_that_meet(patches, shape)
         pieces = [(lag, piece) for lag in lags for piece in lag.pieces]
         of_class = [-(-shape[0] * piece.pixels // CHUNK) for _, piece in pieces]
         work = [
@@ -99,6 +98,12 @@ def _described(lag: Lag, piece: Piece, patches: Patches, chunks: int) -> tuple[i
 
 @lru_cache(maxsize=64)
 def all_chunks(patches: Patches, shape: tuple[int, int, int, int], stack: int) -> int:
-    """The chunks of all pieces."""
-    lags = plan(*axes(patches, *shape[2:]))
+    """The chunks of all pieces, `stack` classes as rows."""
+    lags = lags_that_meet(patches, shape)
     return sum(stack * -(-shape[0] * piece.pixels // CHUNK) for lag in lags for piece in lag.pieces)
+
+
+def lags_that_meet(patches: Patches, shape: tuple[int, int, int, int]) -> list[Lag]:
+    """The lags at which classes of channels meet, with their pieces."""
+    meets, kw = Classes.of(patches, shape[1], torch.device("cpu")).meets, patches.kernel_size[1]
+    return [lag for lag in plan(*axes(patches, *shape[2:])) if meets[lag.rows * kw + lag.columns]]

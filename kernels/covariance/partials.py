@@ -35,7 +35,7 @@ def splits(items: int, chunks: int, record: int, input_bytes: int) -> int:
     affordable = max(input_bytes // SHARE, LEAST) // (4 * record * items)
     wanted = -(-PROGRAMS // items)
     fewest = -(-chunks // LONGEST)
-    return min(chunks, max(fewest, min(wanted, affordable), 1))
+    return max(1, min(chunks, max(fewest, min(wanted, affordable))))
 
 
 @triton.jit
