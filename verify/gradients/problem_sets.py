@@ -191,7 +191,7 @@ def _larger_layers(seed: int) -> Layers:
     return [replace(layer(*shape), seed=seed) for shape in ((3, 64), (5, 16))]
 
 
-LARGEST_ORDERS = {5: 144}
+LARGEST_ORDERS: dict[int | None, int] = {5: 144}
 """Up to these orders of D at a T, otherwise 64, differences are taken in the quick tier: thirty evaluations each."""
 
 
