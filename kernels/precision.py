@@ -2,6 +2,8 @@
 
 import torch
 
+from ndbench.kernels.runtime import interpreted
+
 PRECISIONS = ("ieee", "tf32x3", "tf32")
 """Of products of float32 operands: in float32; by three tf32 products each; by one."""
 
@@ -20,6 +22,28 @@ def product_roundoff(dtype: torch.dtype, precision: str) -> float:
     """
     own = torch.finfo(dtype).eps / 2
     return own if precision == "ieee" else max(own, _ROUNDOFF[precision])
+
+
+def products_of_shifted(dtype: torch.dtype, precision: str) -> str:
+    """How a kernel multiplies x - s, which float32 holds: as asked for float32 x, in one way for a 16-bit x.
+
+    That is "tf32x3" on NVIDIA, which is exact to 2^-22 on tensor cores, far below the rounding of x and of the answer;
+    "ieee" on AMD, and in the interpreter, which knows no other.
+    """
+    if dtype == torch.float32:
+        return precision
+    return "ieee" if torch.version.hip is not None or interpreted() else "tf32x3"
+
+
+WAYS = (
+    *(
+        (torch.float32, precision, ("nvidia", "amd") if precision == "ieee" else ("nvidia",))
+        for precision in PRECISIONS
+    ),
+    *((dtype, "tf32x3", ("nvidia",)) for dtype in (torch.float16, torch.bfloat16)),
+    *((dtype, "ieee", ("amd",)) for dtype in (torch.float16, torch.bfloat16)),
+)
+"""Every type of x with the precisions of its shifted products, and on whose devices."""
 
 
 def require_precision(precision: str, dtype: torch.dtype, name: str) -> None:

@@ -111,7 +111,9 @@ def _steps(
     return _stopped(method, steps, scaled_steps, variant, {"adjoint": adjoint}, **promises)
 
 
-def _kernels(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False) -> tuple[Implementation, ...]:
+def _kernels(
+    method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False, **promises: Any
+) -> tuple[Implementation, ...]:
     """The same by Triton kernels, one entry for each way of multiplying."""
     return tuple(
         _stopped(
@@ -124,9 +126,17 @@ def _kernels(method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool
             devices=("cuda", "interpreter"),
             precision=precision,
             scale_free=scale_free,
+            **promises,
         )
         for precision in PRECISIONS
     )
+
+
+def _swept(problem: Any) -> float:
+    """Milliseconds of Triton's interpreter for nine sweeps: one for every row; orders beyond have no sweeps."""
+    matrices = getattr(problem, "matrices", problem)
+    problem = problem if callable(matrices) else matrices
+    return 0.0 if problem.n > 64 else 0.9 * 9 * problem.n * getattr(problem, "batch", 1)
 
 
 def _stopped(
@@ -224,8 +234,7 @@ INVERSE_SQRT = (
     *_kernels("newton_schulz", 15, scale_free=True),
     *_kernels("minimax_cubic", 5, scale_free=True),
     *_kernels("minimax_quintic", 5, scale_free=True),
-    *_kernels("denman_beavers", 4),
-    *_kernels("denman_beavers", 9, 4),
+    *_kernels("denman_beavers", 9, 4, interpreted=_swept),
     # nine scaled steps are the root, which eigh reaches no closer than its own backward error (docs/findings.md)
     _steps("denman_beavers", 9, 4, adjoint="eigenbasis", growth=0.75),
 )
@@ -246,7 +255,7 @@ def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
             f"{algorithm}.triton.{precision}",
             "covariance",
             partial(patch_covariance, algorithm=algorithm, backend="triton", precision=precision),
-            dtypes=(torch.float32, torch.float16, torch.bfloat16),
+            dtypes=(torch.float32, torch.float16, torch.bfloat16) if precision == "ieee" else (torch.float32,),
             devices=("cuda", "interpreter"),
             precision=precision,
             interpreted=partial(_interpreted, algorithm),

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="threads of PyTorch on the CPU; most problems are too small for two",
     )
-    parser.add_argument("--jobs", type=_positive, default=1, help="processes that share the work; 1 on a GPU")
+    parser.add_argument("--jobs", type=positive, default=1, help="processes that share the work; 1 on a GPU")
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
 

@@ -1,8 +1,7 @@
 """Patch covariance by Triton kernels: no patch matrix, any layout of memory, exactly symmetric, deterministic.
 
 Each algorithm takes float32, float16 or bfloat16 and returns mean and covariance in float32, without eps, as those of
-`ndbench.covariance` do. The products are of shifted pixels x - s, which float32 holds whatever the type of x, so that
-every precision serves every type.
+`ndbench.covariance` do. The products are of shifted pixels x - s, which float32 holds whatever the type of x.
 """
 
 from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.partials import LEAST, SHARE
 from ndbench.kernels.covariance.shift import sampled_shift
 from ndbench.kernels.covariance.tiles import pixel_axis
-from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.precision import WAYS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
@@ -214,7 +214,7 @@ def variants() -> Iterator[Variant]:
         *("height", "width", "step_h", "step_w"),
     )
     strides = [f"{side}stride_{axis}" for side in ("", "out_") for axis in "nchw"]
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    for dtype, precision, vendors in WAYS:
         element = TRITON_TYPES[dtype]
         signature = {
             **dict.fromkeys(("X", "DX"), f"*{element}"),
@@ -225,15 +225,14 @@ def variants() -> Iterator[Variant]:
             **dict.fromkeys(integers, "i32"),
             **dict.fromkeys(strides, "i64"),
         }
-        for precision in PRECISIONS:
-            for m in (4, 16, 32, 64):
-                for axis in (0, 1):
-                    layout = "pixels_last" if axis else "channels_last"
-                    yield Variant(
-                        f"covariance.adjoint/{m}/{layout}/{element}/{precision}",
-                        gradient_of_pixels,
-                        signature,
-                        configuration(m, axis=axis, precision=precision),
-                        precision=precision,
-                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
-                    )
+        for m in (4, 16, 32, 64):
+            for axis in (0, 1):
+                layout = "pixels_last" if axis else "channels_last"
+                yield Variant(
+                    f"covariance.adjoint/{m}/{layout}/{element}/{precision}",
+                    gradient_of_pixels,
+                    signature,
+                    configuration(m, axis=axis, precision=precision),
+                    precision=precision,
+                    vendors=vendors,
+                )

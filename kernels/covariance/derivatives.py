@@ -13,7 +13,7 @@ from ndbench.covariance.adjoint_pixels import lagged_adjoint
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance import algorithm_of
 from ndbench.kernels.covariance.adjoint import adjoint
-from ndbench.kernels.precision import require_precision
+from ndbench.kernels.precision import products_of_shifted, require_precision
 from ndbench.kernels.runtime import require_kernel_input
 
 NAME = "patch_covariance"
@@ -29,12 +29,11 @@ def by_kernels(x: Tensor, patches: Patches, algorithm: str, precision: str) -> t
         x: input, shape (N, C, H, W), any strides, float32, float16 or bfloat16.
         patches: which patches, and their blocks.
         algorithm: "im2col", "lagged" or "auto".
-        precision: of the products, "ieee", "tf32x3" or "tf32".
+        precision: of float32 products, "ieee", "tf32x3" or "tf32"; 16-bit x has one way (`products_of_shifted`).
     """
     require_kernel_input(x, NAME)
-    # the products are of x - s, in float32 for every type
-    require_precision(precision, torch.float32, NAME)
-    mean, cov = ByKernels.apply(x, patches, algorithm, precision)  # type: ignore[no-untyped-call]
+    require_precision(precision, x.dtype, NAME)
+    mean, cov = ByKernels.apply(x, patches, algorithm, products_of_shifted(x.dtype, precision))  # type: ignore[no-untyped-call]
     return mean, cov
 
 

@@ -20,7 +20,7 @@ from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.division import place_of, reciprocal
 from ndbench.kernels.covariance.partials import splits
 from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
-from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.precision import WAYS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
@@ -207,7 +207,7 @@ def reciprocals(per_image: int, per_line: int, device: torch.device) -> Tensor:
 
 def variants() -> Iterator[Variant]:
     """Every configuration that `products` may launch."""
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    for dtype, precision, vendors in WAYS:
         element = TRITON_TYPES[dtype]
         signature = {
             "X": f"*{element}",
@@ -221,15 +221,14 @@ def variants() -> Iterator[Variant]:
             **dict.fromkeys(("slots", "per_image", "per_line", "height", "width", "step_h", "step_w"), "i32"),
             **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w"), "i64"),
         }
-        for precision in PRECISIONS:
-            for columns in (32, 64):
-                for axis in (0, 1):
-                    layout = "pixels_last" if axis else "channels_last"
-                    yield Variant(
-                        f"covariance.im2col/{columns}/{layout}/{element}/{precision}",
-                        multiply_columns,
-                        signature,
-                        configuration(columns, axis=axis, precision=precision),
-                        precision=precision,
-                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
-                    )
+        for columns in (32, 64):
+            for axis in (0, 1):
+                layout = "pixels_last" if axis else "channels_last"
+                yield Variant(
+                    f"covariance.im2col/{columns}/{layout}/{element}/{precision}",
+                    multiply_columns,
+                    signature,
+                    configuration(columns, axis=axis, precision=precision),
+                    precision=precision,
+                    vendors=vendors,
+                )

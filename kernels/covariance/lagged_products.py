@@ -19,7 +19,7 @@ from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
 from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
-from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.precision import WAYS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
@@ -172,7 +172,7 @@ def products(
 def variants() -> Iterator[Variant]:
     """Every configuration that `products` may launch."""
     integers = ("slots", "classes", "offsets", "m", "tiles", "class_stride", "class_step", "images", "shift_stride")
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    for dtype, precision, vendors in WAYS:
         element = TRITON_TYPES[dtype]
         signature = {
             "X": f"*{element}",
@@ -181,15 +181,14 @@ def variants() -> Iterator[Variant]:
             **dict.fromkeys(integers, "i32"),
             **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w", "line_stride", "column_stride"), "i64"),
         }
-        for precision in PRECISIONS:
-            for m in (16, 32, 64):
-                for axis in (0, 1):
-                    layout = "pixels_last" if axis else "channels_last"
-                    yield Variant(
-                        f"covariance.lagged/{m}/{layout}/{element}/{precision}",
-                        multiply_pieces,
-                        signature,
-                        configuration(m, axis=axis, precision=precision),
-                        precision=precision,
-                        vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
-                    )
+        for m in (16, 32, 64):
+            for axis in (0, 1):
+                layout = "pixels_last" if axis else "channels_last"
+                yield Variant(
+                    f"covariance.lagged/{m}/{layout}/{element}/{precision}",
+                    multiply_pieces,
+                    signature,
+                    configuration(m, axis=axis, precision=precision),
+                    precision=precision,
+                    vendors=vendors,
+                )

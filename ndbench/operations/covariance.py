@@ -80,9 +80,9 @@ def patch_covariance(
             adjoint of their own, for "auto" and "handwritten"; "auto" for "triton" wherever that is possible, and
             "torch" everywhere else. With kernels, forward mode and derivatives of derivatives are those of PyTorch's
             operations, and maps of `torch.func.vmap` raise.
-        precision: of the float32 products of kernels, whatever the type of x: "ieee" (for None), "tf32x3" (three tf32
-            products for each, nearly as exact) or "tf32" (11 bits). PyTorch's own follow
-            `torch.set_float32_matmul_precision`.
+        precision: of the float32 products of kernels: "ieee" (for None), "tf32x3" (three tf32 products for each, nearly
+            as exact) or "tf32" (11 bits). A 16-bit x has one way, "ieee" or None: shifted in float32, and multiplied in
+            tf32x3 on NVIDIA. PyTorch's own products follow `torch.set_float32_matmul_precision`.
 
     Returns:
         mean (F,) and covariance (F, F) if pooled, else (G, F) and (G, F, F), of x's type. float16 and bfloat16 are

@@ -14,7 +14,8 @@ from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.division import reciprocal
 from ndbench.kernels.covariance.partials import splits
-from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.precision import WAYS
+from ndbench.kernels.variant import TRITON_TYPES
 
 CPU = torch.device("cpu")
 LARGE = (256, 64, 56, 56)
@@ -95,15 +96,16 @@ def test_the_choice():
 
 
 def test_every_configuration_that_can_be_launched_is_a_variant():
-    listed = {(v.kernel.fn.__name__, str(v.configuration)) for v in kernels.variants()}
+    listed = {(v.kernel.fn.__name__, v.signature.get("X"), str(v.configuration)) for v in kernels.variants()}
     for m in range(1, 148):
         for axis in (0, 1):
-            for precision in PRECISIONS:
+            for dtype, precision, _ in WAYS:
                 for module, kernel in (
                     (im2col_products, "multiply_columns"),
                     (lagged_products, "multiply_pieces"),
                     (adjoint, "gradient_of_pixels"),
                 ):
-                    assert (kernel, str(module.configuration(m, axis=axis, precision=precision))) in listed
+                    chosen = str(module.configuration(m, axis=axis, precision=precision))
+                    assert (kernel, f"*{TRITON_TYPES[dtype]}", chosen) in listed
     names = [v.name for v in kernels.variants()]
     assert len(set(names)) == len(names)
