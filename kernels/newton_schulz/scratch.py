@@ -162,8 +162,9 @@ def configuration(n: int, multiplication: Multiplication, *, adjoint: bool = Fal
         tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": 64, "TILES": 1, "BLOCK_K": 16}
         warps, stages = (8, 3 if adjoint else 2) if ieee else (4, 4)
     else:
-        tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": 64, "TILES": 3, "BLOCK_K": 32}
-        warps, stages = 4, 2 if ieee and adjoint else 3
+        block_k = 16 if ieee and adjoint else 32
+        tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": 64, "TILES": 3, "BLOCK_K": block_k}
+        warps, stages = 4, 3
     return Configuration({**tiles, **multiplication.constants}, warps, stages)
 
 
