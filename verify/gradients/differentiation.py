@@ -86,8 +86,11 @@ def _differentiable_outputs(function: Function, leaf: Tensor) -> tuple[Tensor, .
     try:
         return outputs(function, leaf)
     except (ValueError, TypeError, RuntimeError) as error:
-        # what fails without a gradient as well is no refusal
-        outputs(function, leaf.detach().clone())
+        # what fails without a gradient as well is no refusal of derivatives
+        try:
+            outputs(function, leaf.detach().clone())
+        except NotImplementedError as unserved:
+            raise NotRun(f"does not serve this: {unserved}") from unserved
         raise NoGradient(f"refuses to be differentiated: {error}") from error
 
 

@@ -49,6 +49,18 @@ def test_a_function_of_ones_own_is_asked_for_gradients_only_on_request():
     assert asked.count(Status.FAILED) == len(asked.verdicts)
 
 
+def test_an_order_that_kernels_do_not_serve_is_not_run():
+    def small(A):
+        if A.shape[-1] > 2:
+            raise NotImplementedError("orders up to 2")
+        return inverse_sqrt(A)
+
+    base = next(i for i in CATALOG if i.name == "newton_schulz.T5")
+    unserved = verdict("wiring", replace(base, function=small))
+    assert unserved.status == Status.NOT_RUN
+    assert "does not serve this: orders up to 2" in unserved.reason
+
+
 def test_unknown_derivatives_are_refused():
     with pytest.raises(ValueError, match="derivatives are reverse, forward, second; got third"):
         verify(inverse_sqrt, "inverse-sqrt", derivatives=("third",))
