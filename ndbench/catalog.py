@@ -132,11 +132,22 @@ def _kernels(
     )
 
 
-def _swept(problem: Any) -> float:
-    """Milliseconds of Triton's interpreter for nine sweeps: one for every row; orders beyond have no sweeps."""
-    matrices = getattr(problem, "matrices", problem)
-    problem = problem if callable(matrices) else matrices
-    return 0.0 if problem.n > 64 else 0.9 * 9 * problem.n * getattr(problem, "batch", 1)
+def _interpreted_steps(steps: int, problem: Any) -> float:
+    """Milliseconds of Triton's interpreter for polynomial steps of a batch, or for their gradient, roughly."""
+    n, matrices = _size(problem)
+    return matrices * steps / 5 * (10 if n <= 32 else 130 if n <= 64 else 400 if n <= 128 else 2300 * (n / 144) ** 3)
+
+
+def _interpreted_sweeps(problem: Any) -> float:
+    """The same for nine steps of the product form: a millisecond for every row of a sweep, then tiles."""
+    n, matrices = _size(problem)
+    return matrices * 9 * (0.9 * n if n <= 64 else 100 * (n / 64) ** 3)
+
+
+def _size(problem: Any) -> tuple[int, int]:
+    """Order and number of matrices; a gradient takes as long as three."""
+    batch = getattr(problem, "batch", 2)
+    return problem.n, batch if callable(problem.matrices) else 3 * getattr(problem.matrices, "batch", 1)
 
 
 def _stopped(
@@ -230,11 +241,11 @@ INVERSE_SQRT = (
     # torch differentiates slogdet wrongly in forward mode, so that is refused
     _steps("denman_beavers", 9, 4, adjoint="autograd", derivatives=("reverse", "second")),
     _steps("denman_beavers", 9, 4, adjoint="reverse"),
-    *_kernels("newton_schulz", 5, scale_free=True),
-    *_kernels("newton_schulz", 15, scale_free=True),
-    *_kernels("minimax_cubic", 5, scale_free=True),
-    *_kernels("minimax_quintic", 5, scale_free=True),
-    *_kernels("denman_beavers", 9, 4, interpreted=_swept),
+    *_kernels("newton_schulz", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
+    *_kernels("newton_schulz", 15, scale_free=True, interpreted=partial(_interpreted_steps, 15)),
+    *_kernels("minimax_cubic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
+    *_kernels("minimax_quintic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
+    *_kernels("denman_beavers", 9, 4, interpreted=_interpreted_sweeps),
     # nine scaled steps are the root, which eigh reaches no closer than its own backward error (docs/findings.md)
     _steps("denman_beavers", 9, 4, adjoint="eigenbasis", growth=0.75),
 )

@@ -31,6 +31,7 @@ class Check:
         judge: measures one implementation on one problem; raises `NotRun` where there is nothing to judge.
         problems: the problems of each tier, "quick" and "full".
         applies: whether the check has a meaning for an implementation; where it has none there is no verdict at all.
+        patient: whether it waits for Triton's interpreter, however long that takes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Check:
     judge: Callable[[Implementation, Any], Measurement]
     problems: Mapping[str, Sequence[Any]]
     applies: Callable[[Implementation], bool] = lambda implementation: True
+    patient: bool = False
 
     def __call__(self, implementation: Implementation, problem: Any) -> Verdict:
         """The verdict on one implementation and one problem; what the implementation raises is a failure."""

@@ -30,10 +30,13 @@ def is_kernel(implementation: Implementation) -> bool:
 
 
 def repeatability(implementation: Implementation, problem: Any) -> Measurement:
-    """Twenty runs give the same bits, values and gradients: measured is how many entries differ from the first."""
+    """Twenty runs give the same bits, values and gradients: measured is how many entries differ from the first.
+
+    The interpreter runs programs one after the other, so there two runs tell as much.
+    """
     function, x = posed(implementation, problem)
-    first = function(x)
-    return Measurement(sum(different(function(x), first) for _ in range(RUNS - 1)), 0.0)
+    first, runs = function(x), RUNS if implementation.devices[0] != "interpreter" else 2
+    return Measurement(sum(different(function(x), first) for _ in range(runs - 1)), 0.0)
 
 
 def streams(implementation: Implementation, problem: Any) -> Measurement:
@@ -128,7 +131,7 @@ def _checks(operation: str, problems: Sequence[Any]) -> tuple[Check, ...]:
 
 
 CHECKS = (
-    Check(FAMILY + "orders", "inverse-sqrt", values.steps, ORDERS, is_kernel),
+    Check(FAMILY + "orders", "inverse-sqrt", values.steps, ORDERS, is_kernel, patient=True),
     *_checks("inverse-sqrt", MATRICES),
     *_checks("covariance", IMAGES),
 )
