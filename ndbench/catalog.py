@@ -141,7 +141,7 @@ def _interpreted_steps(steps: int, problem: Any) -> float:
 def _interpreted_sweeps(problem: Any) -> float:
     """The same for nine steps of the product form: a millisecond for every row of a sweep, then tiles."""
     n, matrices = _size(problem)
-    return matrices * 9 * (0.9 * n if n <= 64 else 100 * (n / 64) ** 3)
+    return matrices * 9 * (1.2 * n if n <= 64 else 100 * (n / 64) ** 3)
 
 
 def _size(problem: Any) -> tuple[int, int]:
