@@ -140,17 +140,17 @@ def _over_offsets(v, region, channel, kept, offsets_per_row, channels, TILE: tl.
 
 
 def configuration(m: int, *, axis: int, precision: str) -> Configuration:
-    """That of classes of m channels."""
-    tile = 16 if m <= 16 else 32 if m <= 32 else 64
+    """That of classes of m channels: tiles as large as the registers of every architecture hold."""
+    tile = 16 if m <= 16 else 32 if m <= 32 or precision == "ieee" else 64
     constants = {
         "PIXELS": PIXELS,
         "TILE": tile,
-        "BLOCK": 32,
-        "CHANNELS": 4 if m <= 4 else min(tile, 32),
+        "BLOCK": 16,
+        "CHANNELS": 4 if m <= 4 else 16,
         "AXIS": axis,
         "PRECISION": precision,
     }
-    return Configuration(constants, warps=8, stages=3)
+    return Configuration(constants, warps=8, stages=2)
 
 
 def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, *, precision: str) -> Tensor:

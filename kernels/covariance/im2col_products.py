@@ -142,7 +142,7 @@ def configuration(columns: int, *, axis: int, precision: str) -> Configuration:
     """That of so many columns in a group."""
     tile = tile_of(columns)
     constants = {"TILE": tile, "BLOCK": 16, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
-    return Configuration(constants, warps=4 if tile == 32 else 8, stages=3)
+    return Configuration(constants, warps=4 if tile == 32 else 8, stages=2)
 
 
 def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, precision: str) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,13 @@ def record_of(m: int) -> int:
 def configuration(m: int, *, axis: int, precision: str) -> Configuration:
     """That of classes of m channels."""
     tile = tile_of(m)
-    constants = {"TILE": tile, "BLOCK": 32 if tile == 64 else 16, "CHUNK": CHUNK, "AXIS": axis, "PRECISION": precision}
+    constants = {
+        "TILE": tile,
+        "BLOCK": 32 if tile == 64 and axis == 0 else 16,
+        "CHUNK": CHUNK,
+        "AXIS": axis,
+        "PRECISION": precision,
+    }
     return Configuration(constants, warps={16: 1, 32: 4, 64: 8}[tile], stages=3)
 
 
