@@ -67,8 +67,9 @@ def tests(session: nox.Session) -> None:
         run(session, "pytest", *session.posargs)
         return
     folders = [f"--cov={folder}" for folder in ("ndbench", "kernels", "verify")]
-    run(session, "pytest", *folders, "--cov-report=", "--cov-fail-under=0")
-    run(session, "pytest", "tests/kernels", *folders, "--cov-append", "--cov-report=term", TRITON_INTERPRET="1")
+    both = ("--numprocesses", "2")
+    run(session, "pytest", *both, *folders, "--cov-report=", "--cov-fail-under=0")
+    run(session, "pytest", *both, "tests/kernels", *folders, "--cov-append", "--cov-report=term", TRITON_INTERPRET="1")
 
 
 @nox.session
