@@ -131,7 +131,9 @@ def configuration(m: int, *, axis: int, precision: str) -> Configuration:
         "AXIS": axis,
         "PRECISION": precision,
     }
-    return Configuration(constants, warps={16: 1, 32: 4, 64: 8}[tile], stages=3)
+    # one warp holds a tile of 16, but not with float32 multiplied one number at a time and pixels side by side
+    smallest = 2 if precision == "ieee" and axis == 1 else 1
+    return Configuration(constants, warps={16: smallest, 32: 4, 64: 8}[tile], stages=3)
 
 
 def products(
