@@ -126,6 +126,7 @@ def _kernels(
             devices=("cuda", "interpreter"),
             precision=precision,
             scale_free=scale_free,
+            derivatives=("reverse",),
             **promises,
         )
         for precision in PRECISIONS
@@ -269,6 +270,7 @@ def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
             dtypes=(torch.float32, torch.float16, torch.bfloat16) if precision == "ieee" else (torch.float32,),
             devices=("cuda", "interpreter"),
             precision=precision,
+            derivatives=("reverse",),
             interpreted=partial(_interpreted, algorithm),
         )
         for precision in PRECISIONS
