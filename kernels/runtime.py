@@ -19,8 +19,18 @@ def on_amd() -> bool:
     return torch.version.hip is not None
 
 
+def mapped(A: Tensor) -> bool:
+    """Whether torch.func.vmap hides a dimension of A."""
+    return isinstance(A, Tensor) and torch._C._functorch.is_batchedtensor(A)
+
+
 def require_kernel_input(A: Tensor, name: str) -> None:
     """Raise unless kernels can read A: of a float type they have, on a device that runs them."""
+    if mapped(A):
+        raise RuntimeError(
+            f"{name}: Triton kernels do not map over a batch with torch.func.vmap; pass the batch itself, or use "
+            "backend='torch'"
+        )
     if A.dtype not in FLOATS:
         raise TypeError(
             f"{name}: Triton kernels take float32, float16 or bfloat16; got {A.dtype}; convert it, or use "

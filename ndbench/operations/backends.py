@@ -5,6 +5,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from ndbench.kernels.runtime import mapped
+
 BACKENDS = ("auto", "torch", "triton")
 KERNEL_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -19,7 +21,7 @@ def choose_backend(backend: str, A: Tensor, name: str, obstacle: str) -> str:
     """Torch or Triton; a request for "triton" never falls back.
 
     "auto" is "triton" for float32, float16 and bfloat16 on a GPU where Triton is installed and nothing stands in the
-    way, and "torch" everywhere else.
+    way, and "torch" everywhere else, under torch.func.vmap too.
 
     Args:
         backend: what was asked for.
@@ -34,7 +36,7 @@ def choose_backend(backend: str, A: Tensor, name: str, obstacle: str) -> str:
     """
     require_backend(backend, name)
     if backend == "auto":
-        served = A.device.type == "cuda" and A.dtype in KERNEL_TYPES and not obstacle
+        served = A.device.type == "cuda" and A.dtype in KERNEL_TYPES and not obstacle and not mapped(A)
         return "triton" if served and find_spec("triton") else "torch"
     if backend == "triton" and obstacle:
         raise NotImplementedError(f"{name}: {obstacle}; use backend='torch'")

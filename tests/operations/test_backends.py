@@ -98,3 +98,12 @@ def test_types_that_kernels_do_not_have(monkeypatch):
         inverse_sqrt(A.bfloat16(), backend="triton")
     with pytest.raises(ValueError, match="precision 'tf32' is of float32 products"):
         inverse_sqrt(A.half(), backend="triton", precision="tf32")
+
+
+def test_kernels_do_not_map(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with pytest.raises(
+        RuntimeError, match=r"^inverse_sqrt: Triton kernels do not map over a batch with torch.func.vmap"
+    ):
+        torch.func.vmap(lambda A: inverse_sqrt(A, backend="triton", check=False))(A.expand(3, 2, 2))
