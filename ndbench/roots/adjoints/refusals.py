@@ -29,40 +29,32 @@ def severed(D: Tensor, A: Tensor, refusal: str) -> Tensor:
     return severed
 
 
-class _Severed(Function):
+class _Refusing(Function):
+    """Its last input is what it says when a derivative is asked for."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.refusal = inputs[-1]
+
+    @staticmethod
+    def backward(ctx: Any, G: Tensor) -> None:
+        raise NotImplementedError(ctx.refusal)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Tensor | None) -> None:
+        raise NotImplementedError(ctx.refusal)
+
+
+class _Severed(_Refusing):
     @staticmethod
     def forward(A: Tensor, D: Tensor, refusal: str) -> Tensor:
         return D.clone()
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.refusal = inputs[-1]
 
-    @staticmethod
-    def backward(ctx: Any, G: Tensor) -> None:
-        raise NotImplementedError(ctx.refusal)
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Tensor | None) -> None:
-        raise NotImplementedError(ctx.refusal)
-
-
-class _Opaque(Function):
+class _Opaque(_Refusing):
     @staticmethod
     def forward(A: Tensor, function: Callable[[Tensor], Tensor], refusal: str) -> Tensor:
         return function(A)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.refusal = inputs[-1]
-
-    @staticmethod
-    def backward(ctx: Any, G: Tensor) -> None:
-        raise NotImplementedError(ctx.refusal)
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Tensor | None) -> None:
-        raise NotImplementedError(ctx.refusal)
 
     @staticmethod
     def vmap(_: Any, in_dims: tuple[int, None, None], A: Tensor, *others: Any) -> tuple[Tensor, int]:
