@@ -19,7 +19,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.division import place_of, reciprocal
 from ndbench.kernels.covariance.partials import splits
-from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
+from ndbench.kernels.covariance.tiles import CHUNK, NOWHERE, pixel_axis
 from ndbench.kernels.precision import WAYS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
@@ -84,19 +84,13 @@ def multiply_columns(
         for k in range(0, count, BLOCK):
             row = k + tl.arange(0, BLOCK)
             q = start.to(tl.int32) + row
+            taken = row < count
             n, line, column = place_of(q, per_image, per_line, reciprocals)
-            h, w = line * step_h, column * step_w
+            h, w = tl.where(taken, line * step_h, NOWHERE), column * step_w
             # 64-bit: strides times indices may pass 2**31
             at = (image + n) * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
-            taken = row < count
-            left = _shifted(
-                X, at, h, w, taken, left_at, left_h, left_w, left_column < columns, left_shift, height, width,
-                AXIS,
-            )  # fmt: skip
-            right = _shifted(
-                X, at, h, w, taken, right_at, right_h, right_w, right_column < columns, right_shift, height, width,
-                AXIS,
-            )  # fmt: skip
+            left = _shifted(X, at, h, w, taken, left_at, left_h, left_w, left_shift, height, width, AXIS)
+            right = _shifted(X, at, h, w, taken, right_at, right_h, right_w, right_shift, height, width, AXIS)
             chunk_sums += left
             if AXIS == 1:
                 chunk_products = tl.dot(left, tl.trans(right), chunk_products, input_precision=PRECISION)
@@ -112,23 +106,26 @@ def multiply_columns(
 
 @triton.jit
 def _pixels_of(places, group, groups, columns, column, stride_c, stride_h, stride_w):
-    """Where the pixels of columns lie from the corner of a patch: offset, row, column."""
+    """Where the pixels of columns lie from the corner of a patch: offset, row, column.
+
+    A column that is none has no pixels.
+    """
     place = places + group * columns + column
     kept = column < columns
     c = tl.load(place, mask=kept, other=0)
-    h = tl.load(place + groups * columns, mask=kept, other=0)
+    h = tl.load(place + groups * columns, mask=kept, other=NOWHERE)
     w = tl.load(place + 2 * groups * columns, mask=kept, other=0)
     return c.to(tl.int64) * stride_c + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w, h, w
 
 
 @triton.jit
-def _shifted(X, at, h, w, taken, column_at, column_h, column_w, kept, shift, height, width, AXIS: tl.constexpr):
-    """The pixels y of a tile: x - s, -s in the padding, 0 for rows and columns that are none."""
+def _shifted(X, at, h, w, taken, column_at, column_h, column_w, shift, height, width, AXIS: tl.constexpr):
+    """The pixels y of a tile: x - s, -s in the padding, 0 for rows and columns that are none: s is 0 for those."""
     y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(column_h, AXIS)
     z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(column_w, AXIS)
-    asked = tl.expand_dims(taken, 1 - AXIS) & tl.expand_dims(kept, AXIS)
+    asked = tl.expand_dims(taken, 1 - AXIS)
     # negative numbers are large ones without a sign
-    inside = asked & (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
+    inside = (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
     x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(column_at, AXIS), mask=inside, other=0)
     return tl.where(asked, x.to(tl.float32) - tl.expand_dims(shift, AXIS), 0.0)
 

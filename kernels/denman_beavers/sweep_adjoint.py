@@ -78,7 +78,8 @@ def sweep_reversed(
 def configuration(n: int, *, amd: bool) -> Configuration:
     """That of order n."""
     block = padded_order(n)
-    return Configuration({"BLOCK": block}, warps_of(block, amd=amd))
+    # one warp of 32 threads has too few registers for order 16
+    return Configuration({"BLOCK": block}, max(1 if amd else 2, warps_of(block, amd=amd)))
 
 
 def run(G: Tensor, iterates: Tensor, scales: Tensor, scaled_steps: int) -> Tensor:

@@ -95,7 +95,9 @@ def _compile(job: Job) -> Any:
         attrs={(kernel.arg_names.index(name),): ALIGNED for name in job.divisible},
     )
     target = GPUTarget(job.target.backend, job.target.arch, job.target.warp)
-    return triton.compile(source, target=target, options={"num_warps": job.warps, "num_stages": job.stages})
+    with knobs.compilation.scope():
+        knobs.compilation.disable_line_info = True  # no instruction depends on it, and a third of the time does
+        return triton.compile(source, target=target, options={"num_warps": job.warps, "num_stages": job.stages})
 
 
 def _nvidia(cubin: bytes, ptx: str, common: Mapping[str, Any]) -> Figures:

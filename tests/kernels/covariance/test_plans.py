@@ -100,12 +100,12 @@ def test_every_configuration_that_can_be_launched_is_a_variant():
     for m in range(1, 148):
         for axis in (0, 1):
             for dtype, precision, _ in WAYS:
-                for module, kernel in (
-                    (im2col_products, "multiply_columns"),
-                    (lagged_products, "multiply_pieces"),
-                    (adjoint, "gradient_of_pixels"),
+                options = {"axis": axis, "precision": precision}
+                for kernel, chosen in (
+                    ("multiply_columns", im2col_products.configuration(m, **options)),
+                    ("multiply_pieces", lagged_products.configuration(m, **options)),
+                    ("gradient_of_pixels", adjoint.configuration(m, dtype, **options)),
                 ):
-                    chosen = str(module.configuration(m, axis=axis, precision=precision))
-                    assert (kernel, f"*{TRITON_TYPES[dtype]}", chosen) in listed
+                    assert (kernel, f"*{TRITON_TYPES[dtype]}", str(chosen)) in listed
     names = [v.name for v in kernels.variants()]
     assert len(set(names)) == len(names)
