@@ -23,7 +23,7 @@ from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.partials import LEAST, SHARE
 from ndbench.kernels.covariance.shift import sampled_shift
-from ndbench.kernels.covariance.tiles import NOWHERE, pixel_axis
+from ndbench.kernels.covariance.tiles import pixel_axis
 from ndbench.kernels.precision import WAYS
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
@@ -80,9 +80,9 @@ def gradient_of_pixels(
     q = (start % area).to(tl.int32) + tl.arange(0, PIXELS)
     n, line, column = place_of(q, area, columns, region + 4)
     image = start // area + n
-    exists = image < tl.load(firsts + region_count + 1)
-    h = tl.where(exists, tl.load(region) + line * step_h, NOWHERE)
+    h = tl.load(region) + line * step_h
     w = tl.load(region + 1) + column * step_w
+    exists = image < tl.load(firsts + region_count + 1)
     own = tl.program_id(1) % classes
     c = tl.program_id(1) // classes * TILE + tl.arange(0, TILE)
     weights = matrices + (own % shared).to(tl.int64) * m * m
@@ -96,15 +96,16 @@ def gradient_of_pixels(
         tap = first_tap + step // blocks * (BLOCK // CHANNELS) + lane
         k = step % blocks * CHANNELS + block
         asked = (tap < last_tap) & (k < m)
-        dh, dw = tl.load(taps + 4 * tap, mask=asked, other=NOWHERE), tl.load(taps + 4 * tap + 1, mask=asked, other=0)
+        dh, dw = tl.load(taps + 4 * tap, mask=asked, other=0), tl.load(taps + 4 * tap + 1, mask=asked, other=0)
         matrix = tl.load(taps + 4 * tap + 2, mask=asked, other=0).to(tl.int64) * shared * m * m
         source = tl.load(sources + tl.load(taps + 4 * tap + 3, mask=asked, other=0) * classes + own)
         channel = source * class_stride + k * class_step
         shift = tl.load(shifts + channel, mask=asked, other=0)
         y = tl.expand_dims(h, 1 - AXIS) + tl.expand_dims(dh, AXIS)
         z = tl.expand_dims(w, 1 - AXIS) + tl.expand_dims(dw, AXIS)
+        inside = tl.expand_dims(exists, 1 - AXIS) & tl.expand_dims(asked, AXIS)
         # negative numbers are large ones without a sign
-        inside = (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
+        inside = inside & (y.to(tl.uint32, bitcast=True) < height) & (z.to(tl.uint32, bitcast=True) < width)
         there = channel.to(tl.int64) * stride_c + dh.to(tl.int64) * stride_h + dw.to(tl.int64) * stride_w
         x = tl.load(X + tl.expand_dims(at, 1 - AXIS) + tl.expand_dims(there, AXIS), mask=inside, other=0)
         x = x.to(tl.float32) - tl.expand_dims(shift, AXIS)
@@ -141,7 +142,8 @@ def _over_offsets(v, region, channel, kept, offsets_per_row, channels, TILE: tl.
 def configuration(m: int, dtype: torch.dtype, *, axis: int, precision: str) -> Configuration:
     """That of classes of m channels: tiles as large as the registers of every architecture hold.
 
-    Single 16-bit numbers are too small for asynchronous copies, so that a second stage would only take registers.
+    Single 16-bit numbers are too small for asynchronous copies: a second stage helps the matrices K alone, and on sm_80
+    tiles of 32 have no registers for it.
     """
     tile = 16 if m <= 16 else 32 if m <= 32 or precision == "ieee" else 64
     constants = {
@@ -152,7 +154,7 @@ def configuration(m: int, dtype: torch.dtype, *, axis: int, precision: str) -> C
         "AXIS": axis,
         "PRECISION": precision,
     }
-    return Configuration(constants, warps=8, stages=2 if dtype == torch.float32 else 1)
+    return Configuration(constants, warps=8, stages=1 if tile == 32 and dtype != torch.float32 else 2)
 
 
 def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, *, precision: str) -> Tensor:
