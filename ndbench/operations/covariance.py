@@ -148,13 +148,17 @@ class Way:
 def evaluate(x: Tensor, patches: Patches, eps: float, way: Way) -> tuple[Tensor, Tensor]:
     """Mean and covariance plus eps I, in x's type."""
     check(x, patches)
-    if choose_backend(way.backend, x, NAME, way.obstacle()) == "triton":
-        mean, cov = compute_by_kernels(x, patches, way)
-    else:
-        require_no_precision(way.precision, NAME)
-        mean, cov = compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, way)
+    mean, cov = moments(x, patches, way)
     cov = cov + eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
     return mean.to(x.dtype), cov.to(x.dtype)
+
+
+def moments(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
+    """Mean and covariance in float32 or better, of an input that is not checked."""
+    if choose_backend(way.backend, x, NAME, way.obstacle()) == "triton":
+        return compute_by_kernels(x, patches, way)
+    require_no_precision(way.precision, NAME)
+    return compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, way)
 
 
 def compute_by_kernels(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:

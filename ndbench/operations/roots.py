@@ -122,6 +122,17 @@ def inverse_sqrt(
     return _guarded(A, function, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")
 
 
+def unguarded(
+    A: Tensor, *, method: str, steps: int, lower: float, scaled_steps: int | None, backend: str = "auto"
+) -> Tensor:
+    """`inverse_sqrt` of matrices that are symmetric and finite by construction: their values are not looked at.
+
+    Where A is not positive definite the answer is what the method makes of it; "spectral" and Denman-Beavers may raise.
+    """
+    options = _Options(method, steps, lower, scaled_steps, "auto")
+    return options.function(choose_backend(backend, A, "inverse_sqrt", options.obstacle()), None)(A)
+
+
 def inverse_sqrt_to_tolerance(
     A: Tensor,
     *,

@@ -1,0 +1,7 @@
+"""Layers to train with, in place of convolution and batch normalization."""
+
+from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
+from ndbench.layers.convolution import Deconv2d
+from ndbench.layers.linear import DeconvLinear
+
+__all__ = ["ChannelDeconv1d", "ChannelDeconv2d", "ChannelDeconv3d", "Deconv2d", "DeconvLinear"]

@@ -1,0 +1,112 @@
+"""What all layers can be told, checked once."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+from ndbench.covariance.patches import GROUPINGS
+from ndbench.operations.roots import METHODS
+
+RUNNING = ("deconvolution", "covariance")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How statistics become a deconvolution matrix, and how they are remembered for evaluation.
+
+    Attributes:
+        eps: added to the diagonal of the covariance.
+        steps: iterations T of the inverse square root.
+        method: of the inverse square root, see `ndbench.inverse_sqrt`, as are the next two.
+        lower: minimax only.
+        scaled_steps: "denman_beavers" only.
+        momentum: m, the weight of a new batch in the running averages; None averages all batches alike.
+        track_running_stats: without it evaluation too uses the statistics of its batch, as in batch normalization.
+        running: "deconvolution" averages D, as published; "covariance" averages the covariance, and takes its root
+            when evaluating.
+        bias_correction: whether the averages' initial values (no mean, D = I) count for nothing from the first batch
+            on. As published they fade as (1 - m)^t.
+        freeze_after: number of batches after which training too uses the running averages; None for never.
+    """
+
+    eps: float
+    steps: int = 5
+    method: str = "newton_schulz"
+    lower: float = 1e-4
+    scaled_steps: int | None = None
+    momentum: float | None = 0.1
+    track_running_stats: bool = True
+    running: str = "deconvolution"
+    bias_correction: bool = True
+    freeze_after: int | None = None
+
+    @classmethod
+    def of(cls, name: str, **values: Any) -> "Options":
+        """The options of the layer of this name, checked.
+
+        Raises:
+            TypeError: for one that does not exist.
+            ValueError: for one out of its range.
+        """
+        known = [field.name for field in fields(cls)]
+        if unknown := values.keys() - set(known):
+            raise TypeError(f"{name}: there is no option {', '.join(sorted(unknown))}, only {', '.join(known)}")
+        options = cls(**values)
+        options.check(name)
+        return options
+
+    def check(self, name: str) -> None:
+        """Refuse what lies out of range; steps, lower and scaled_steps are checked by the inverse square root.
+
+        Raises:
+            ValueError: for the first such option.
+        """
+        rules = {
+            f"eps must be finite and not negative; got {self.eps}": 0 <= self.eps < math.inf,
+            f"method must be one of {', '.join(METHODS)}; got {self.method!r}": self.method in METHODS,
+            f"momentum must lie in (0, 1], or be None for the average of all batches; got {self.momentum}": (
+                self.momentum is None or 0 < self.momentum <= 1
+            ),
+            f"running must be one of {', '.join(RUNNING)}; got {self.running!r}": self.running in RUNNING,
+            f"freeze_after must be at least 1, or None for never; got {self.freeze_after}": (
+                self.freeze_after is None or self.freeze_after >= 1
+            ),
+            "freeze_after needs running averages; leave track_running_stats=True": (
+                self.freeze_after is None or self.track_running_stats
+            ),
+        }
+        for message, holds in rules.items():
+            if not holds:
+                raise ValueError(f"{name}: {message}")
+
+
+class Others(TypedDict, total=False):
+    """The options that layers pass on without looking at them."""
+
+    lower: float
+    scaled_steps: int | None
+    track_running_stats: bool
+    running: str
+    bias_correction: bool
+    freeze_after: int | None
+
+
+def check_grouping(grouping: str, groups: int, name: str) -> None:
+    """Refuse a grouping that does not exist, or cannot be had in a convolution of groups."""
+    if grouping not in GROUPINGS:
+        raise ValueError(f"{name}: grouping must be one of {', '.join(GROUPINGS)}; got {grouping!r}")
+    if grouping == "interleaved" and groups > 1:
+        raise ValueError(f'{name}: interleaved blocks spread over all {groups} groups; use grouping="channel"')
+
+
+def block_of(channels: int, block: int | None, name: str) -> int:
+    """The channels of a block: all of them if there are no more than `block`, else their largest divisor up to it.
+
+    Example:
+        >>> block_of(3, 64, "Deconv2d"), block_of(96, 64, "Deconv2d"), block_of(256, 64, "Deconv2d")
+        (3, 48, 64)
+    """
+    if block is not None and block < 1:
+        raise ValueError(f"{name}: block must be at least 1, or None for all channels; got {block}")
+    most = channels if block is None else min(block, channels)
+    return next(divisor for divisor in range(most, 0, -1) if channels % divisor == 0)

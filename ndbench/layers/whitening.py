@@ -1,0 +1,194 @@
+"""What the layers share: a batch's statistics become mean and D, running averages serve evaluation."""
+
+from typing import Any, NoReturn, Self
+
+import torch
+from torch import Tensor, nn
+
+from ndbench.layers.memo import Memo
+from ndbench.layers.options import Options
+from ndbench.operations.roots import unguarded
+
+
+class Whitening(nn.Module):
+    """A layer that whitens its input by the statistics of the batch, or by their running averages.
+
+    Training computes mean and covariance of the batch and D = (cov + eps I)^(-1/2), through which gradients pass, and
+    averages mean and D (or mean and cov + eps I). After t batches v_1, ..., v_t an average is
+
+        sum over i of w_i v_i / sum over i of w_i,    w_i = (1 - m)^(t - i),
+
+    and without bias correction m sum over i of w_i v_i + (1 - m)^t v_0. A batch whose statistics are not finite changes
+    no average.
+
+    Attributes:
+        running_mean: average of the means, (F,) or (G, F).
+        running_deconv: average of D, (F, F) or (G, F, F), if that is what runs, else
+        running_cov: average of cov + eps I.
+        num_batches_tracked: batches that were averaged.
+        faulty: whether a batch on a GPU, or in a compiled graph, had statistics that are not finite, and no error was
+            raised yet.
+    """
+
+    options: Options
+    block: int
+    grouping: str
+    pooled: bool
+    running_mean: Tensor | None
+    num_batches_tracked: Tensor | None
+    faulty: Tensor
+
+    def whiten_by(self, options: Options, order: int, groups: int | None, device: Any, dtype: torch.dtype) -> None:
+        """Keep the options, and make the buffers of (groups, or one if pooled) blocks of this order."""
+        self.options = options
+        where = {"device": device, "dtype": torch.promote_types(dtype, torch.float32)}
+        leading = () if groups is None else (groups,)
+        D = torch.eye(order, **where).expand(*leading, order, order).clone()
+        tracked = options.track_running_stats
+        self.register_buffer("running_mean", torch.zeros(*leading, order, **where) if tracked else None)
+        self.register_buffer(self._second, D if tracked else None)
+        count = torch.tensor(0, dtype=torch.long, device=D.device) if tracked else None
+        self.register_buffer("num_batches_tracked", count)
+        self.register_buffer("faulty", torch.tensor(False, device=D.device), persistent=False)
+        self._root, self._fold = Memo(), Memo()
+
+    @property
+    def _second(self) -> str:
+        """The name of the averages beside the mean."""
+        return "running_deconv" if self.options.running == "deconvolution" else "running_cov"
+
+    @property
+    def uses_batch(self) -> bool:
+        """Whether the next input is whitened by its own statistics."""
+        if not self.options.track_running_stats:
+            return True
+        return self.training and not self.frozen
+
+    @property
+    def frozen(self) -> bool:
+        """Whether `freeze_after` batches have been averaged; asking synchronizes on a GPU, unless it is None."""
+        most = self.options.freeze_after
+        return most is not None and self.num_batches_tracked is not None and int(self.num_batches_tracked) >= most
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the input, in float32 or better; each layer has its own."""
+        raise NotImplementedError
+
+    def fold_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias that whiten x, by its own statistics or by the averages.
+
+        Raises:
+            ValueError: if statistics are not finite and x is on a CPU.
+        """
+        return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
+
+    def mean_and_root(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deconvolution matrix of x itself, taken into the averages when training."""
+        # statistics are float32 whatever autocast says
+        with torch.autocast(x.device.type, enabled=False):
+            mean, cov = self.moments(x)
+            cov = cov + self.options.eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
+            fine = mean.isfinite().all() & cov.isfinite().all()
+            if _waits(x) and not fine:
+                self.refuse("the input holds NaN, infinities, or numbers whose squares overflow float32")
+            # LAPACK refuses NaN
+            D = self.root(torch.where(fine, cov, torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)))
+            fine = fine & D.isfinite().all()
+            if _waits(x) and not fine:
+                self.refuse(
+                    f"the covariance plus eps = {self.options.eps} has no inverse square root by method "
+                    f"{self.options.method!r}; choose a larger eps"
+                )
+        if self.training:
+            self._average(mean, cov if self.options.running == "covariance" else D, fine)
+        if not _waits(x):
+            self.faulty |= ~fine
+            D = torch.where(fine, D, torch.nan)
+        return mean, D
+
+    def root(self, cov: Tensor) -> Tensor:
+        """The deconvolution matrix of a covariance that is finite."""
+        o = self.options
+        return unguarded(cov, method=o.method, steps=o.steps, lower=o.lower, scaled_steps=o.scaled_steps)
+
+    def averages(self) -> tuple[Tensor, Tensor]:
+        """The running mean and the running D, or the root of the running covariance."""
+        mean, second = self.running_mean, getattr(self, self._second)
+        if mean is None:
+            raise RuntimeError(f"{type(self).__name__}: there are no running averages; track_running_stats is off")
+        if self.options.running == "deconvolution":
+            return mean, second
+        if torch.compiler.is_compiling():
+            return mean, self.root(second)
+        return mean, self._root.get((second,), lambda: (self.root(second),))[0]
+
+    @torch.no_grad()
+    def _average(self, mean: Tensor, second: Tensor, fine: Tensor) -> None:
+        """Take the batch into the averages if it is fine; nothing synchronizes."""
+        if self.running_mean is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += fine
+        weight = self._weight(self.num_batches_tracked.to(mean.dtype))
+        averages: tuple[Tensor, ...] = (self.running_mean, getattr(self, self._second))
+        for average, new in zip(averages, (mean, second), strict=True):
+            blended = torch.lerp(average.to(new.dtype), new.detach(), weight)
+            average.copy_(torch.where(fine, blended, average))
+
+    def _weight(self, count: Tensor) -> Tensor:
+        """That of the newest of so many batches."""
+        m = self.options.momentum
+        if m is None:
+            return 1 / count.clamp(min=1)
+        if not self.options.bias_correction:
+            return torch.full_like(count, m)
+        return m / (1 - (1 - m) ** count.clamp(min=1))
+
+    def folded_averages(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias that whiten by the running averages, computed once while no gradient is asked for."""
+        learned = tuple(self.parameters(recurse=False))
+        wanted = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in learned)
+        if wanted or torch.compiler.is_compiling():
+            return self.fold(*self.averages())
+        sources = (*learned, self.running_mean, getattr(self, self._second))
+        folded = self._fold.get(sources, lambda: self.fold(*self.averages()))
+        return folded[0], folded[1]
+
+    def fold(self, mean: Tensor, D: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias that subtract this mean and multiply by this D first; each layer has its own."""
+        raise NotImplementedError
+
+    def whitening_repr(self) -> str:
+        """What is not as it is by default, and the block."""
+        shown = {"block": self.block, "grouping": self.grouping, "pooled": self.pooled}
+        return ", ".join(f"{name}={value}" for name, value in (shown | vars(self.options)).items())
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """What the module saves, once it is known that no batch was faulty."""
+        self.raise_if_faulty()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, or evaluation, once it is known that no batch was faulty."""
+        self.raise_if_faulty()
+        return super().train(mode)
+
+    def raise_if_faulty(self) -> None:
+        """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.
+
+        `state_dict`, `train` and `eval` call it.
+
+        Raises:
+            ValueError: once for all such batches.
+        """
+        if not self.faulty.is_meta and self.faulty:
+            self.faulty.fill_(False)
+            self.refuse("a batch held NaN, infinities, or numbers whose squares overflow float32")
+
+    def refuse(self, message: str) -> NoReturn:
+        """Raise the ValueError of a batch that was not averaged."""
+        raise ValueError(f"{type(self).__name__}: {message}; the running averages are as they were")
+
+
+def _waits(x: Tensor) -> bool:
+    """Whether values are looked at right away: on a CPU, outside compiled graphs."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
