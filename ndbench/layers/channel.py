@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ndbench.covariance.patches import Patches
 from ndbench.layers.options import Options, Others, block_of, check_grouping
 from ndbench.layers.whitening import Whitening
-from ndbench.operations.covariance import Way, moments
 
 
 class ChannelDeconv(Whitening):
@@ -87,8 +86,7 @@ class ChannelDeconv(Whitening):
             counted = counted[(slice(None),) * axis + (slice(None, None, self.sampling_stride),)]
         pixels = counted.reshape(*x.shape[:2], 1, -1)
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
-        patches.check(pixels.shape)
-        return moments(pixels, patches, Way("auto", "auto", "auto", None))
+        return self.moments_of(pixels, patches)
 
     def fold(self, mean: Tensor, D: Tensor) -> tuple[Tensor, Tensor]:
         """The matrices D^T of the blocks, (B, B) or (G, B, B), their rows scaled by the weight, and the constants."""

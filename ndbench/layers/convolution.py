@@ -9,7 +9,6 @@ from torch.nn import functional
 from ndbench.covariance.patches import Patches, pair
 from ndbench.layers.options import Options, Others, block_of, check_grouping
 from ndbench.layers.whitening import Whitening
-from ndbench.operations.covariance import Way, moments
 from ndbench.operations.layer import folded
 
 Size = int | tuple[int, int]
@@ -150,9 +149,7 @@ class Deconv2d(Whitening, nn.Conv2d):
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the patches that are counted."""
-        patches = self.patches
-        patches.check(x.shape)
-        return moments(x, patches, Way("auto", "auto", "auto", None))
+        return self.moments_of(x, self.patches)
 
     def fold(self, mean: Tensor, D: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""

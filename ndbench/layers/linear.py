@@ -9,7 +9,6 @@ from torch.nn import functional
 from ndbench.covariance.patches import Patches
 from ndbench.layers.options import Options, Others, block_of, check_grouping
 from ndbench.layers.whitening import Whitening
-from ndbench.operations.covariance import Way, moments
 from ndbench.operations.layer import folded
 
 
@@ -80,9 +79,7 @@ class DeconvLinear(Whitening, nn.Linear):
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the features, all leading dimensions being rows."""
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
-        rows = x.reshape(-1, x.shape[-1], 1, 1)
-        patches.check(rows.shape)
-        return moments(rows, patches, Way("auto", "auto", "auto", None))
+        return self.moments_of(x.reshape(-1, x.shape[-1], 1, 1), patches)
 
     def fold(self, mean: Tensor, D: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""

@@ -5,8 +5,11 @@ from typing import Any, NoReturn, Self
 import torch
 from torch import Tensor, nn
 
+from ndbench.covariance.patches import Patches
 from ndbench.layers.memo import Memo
 from ndbench.layers.options import Options
+from ndbench.operations.compiled import AUTO, moments_in_graphs
+from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
 
 
@@ -105,6 +108,17 @@ class Whitening(nn.Module):
             self.faulty |= ~fine
             D = torch.where(fine, D, torch.nan)
         return mean, D
+
+    def moments_of(self, x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of these patches of x, whose values are not looked at.
+
+        Raises:
+            ValueError: if there are no such patches.
+        """
+        patches.check(x.shape)
+        if torch.compiler.is_compiling():
+            return moments_in_graphs(x, patches)
+        return moments(x, patches, AUTO)
 
     def root(self, cov: Tensor) -> Tensor:
         """The deconvolution matrix of a covariance that is finite."""

@@ -161,6 +161,17 @@ def moments(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
     return compute(x.to(torch.promote_types(x.dtype, torch.float32)), patches, way)
 
 
+def adjoint_of(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, way: Way) -> Tensor:
+    """Gradient of :func:`moments` with respect to x, in its type, by hand-written adjoints."""
+    if choose_backend(way.backend, x, NAME, way.obstacle()) == "triton":
+        from ndbench.kernels.covariance.adjoint import adjoint  # noqa: PLC0415
+
+        return adjoint(x, mean, dmean, dcov, patches, precision=way.precision or "ieee")
+    algorithm = fastest(tuple(x.shape), patches) if way.algorithm == "auto" else way.algorithm
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return ADJOINTS[algorithm](wide, mean, dmean, dcov, patches).to(x.dtype)
+
+
 def compute_by_kernels(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
     """Mean and covariance in float32, by kernels."""
     # Triton is loaded when it is first asked for
