@@ -13,6 +13,7 @@ from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.environment import environment
 from ndbench.verify.gradients import suite as gradients
+from ndbench.verify.settings import exact_convolutions
 from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import Status, Verdict
 
@@ -67,7 +68,8 @@ class Case:
             return self._not_run(obstacle)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
-        return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
+        with exact_convolutions():
+            return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
 
     def _not_run(self, reason: str) -> Verdict:
         names = self.check.operation, self.check.name, self.implementation.name, self.problem.name

@@ -92,12 +92,16 @@ def _error(found: tuple[Tensor, ...], true: tuple[Tensor, ...]) -> float:
 
 @contextmanager
 def _settings(contender: Contender) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision(contender.settings)
+    # convolutions would otherwise take tf32 whatever the products do
+    cudnn.allow_tf32 = contender.settings == "high"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        cudnn.allow_tf32 = before[1]
 
 
 def _with_settings(contender: Contender, function: Callable[[], Any]) -> Callable[[], Any]:

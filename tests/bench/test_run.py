@@ -59,14 +59,19 @@ def test_a_contender_that_fails_says_so_and_spares_the_others():
 def test_settings_last_as_long_as_the_call():
     seen = []
 
+    def settings():
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
     def noted(x):
-        seen.append(torch.get_float32_matmul_precision())
+        seen.append(settings())
         return squares(x)
 
-    before = torch.get_float32_matmul_precision()
-    list(compare(workload(tf32=Contender(noted, "tf32", settings="high")), "cpu", RATES, rounds=2))
-    assert "high" in seen
-    assert torch.get_float32_matmul_precision() == before
+    before = settings()
+    for wanted, allowed in (("high", True), ("highest", False)):
+        seen.clear()
+        list(compare(workload(noted=Contender(noted, settings=wanted)), "cpu", RATES, rounds=2))
+        assert (wanted, allowed) in seen
+        assert settings() == before
 
 
 def test_the_backward_pass_is_that_of_a_random_upstream_gradient():

@@ -109,6 +109,15 @@ def test_a_case_is_judged_on_the_chosen_device():
     assert asked == [("cpu",)]
 
 
+def test_convolutions_are_exact_and_repeatable_while_judged():
+    cudnn = torch.backends.cudnn
+    before, seen = (cudnn.allow_tf32, cudnn.deterministic), []
+    noting = replace(FORWARD, judge=lambda i, p: seen.append((cudnn.allow_tf32, cudnn.deterministic)) or judge(i, p))
+    assert Case(noting, ROOT, SMALL).run().passed
+    assert seen == [(False, True)]
+    assert (cudnn.allow_tf32, cudnn.deterministic) == before
+
+
 def test_a_missing_device_is_not_run_and_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     report = run(cases(Selection(device="cuda", checks=("forward",)), SUITE, IMPLEMENTATIONS))
