@@ -25,10 +25,11 @@ from ndbench.kernels.covariance.partials import LEAST, SHARE
 from ndbench.kernels.covariance.shift import sampled_shift
 from ndbench.kernels.covariance.tiles import pixel_axis
 from ndbench.kernels.precision import WAYS
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def gradient_of_pixels(
     X,
     DX,
@@ -51,14 +52,14 @@ def gradient_of_pixels(
     width,
     step_h,
     step_w,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
-    out_stride_n,
-    out_stride_c,
-    out_stride_h,
-    out_stride_w,
+    stride_n: tl.int64,
+    stride_c: tl.int64,
+    stride_h: tl.int64,
+    stride_w: tl.int64,
+    out_stride_n: tl.int64,
+    out_stride_c: tl.int64,
+    out_stride_h: tl.int64,
+    out_stride_w: tl.int64,
     PIXELS: tl.constexpr,
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,

@@ -14,11 +14,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
-@triton.jit
-def column_constants(mean, dmean, dcov, shifts, v, rows, columns, shared, TILE: tl.constexpr):
+@specialized_on()
+def column_constants(mean, dmean, dcov, shifts, v, rows: tl.int64, columns, shared, TILE: tl.constexpr):
     """A tile of the columns of one group a program; shared is 1 where all groups share mean and covariance, else 0."""
     group = tl.program_id(0).to(tl.int64)
     unit = group * (1 - shared)

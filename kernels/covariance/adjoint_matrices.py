@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ndbench.kernels.covariance.adjoint_plan import AdjointPlan
 from ndbench.kernels.covariance.classes import ClassTables
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def sum_pairs(
     dcov,
     matrices,
@@ -24,8 +25,8 @@ def sum_pairs(
     sources,
     group,
     position,
-    entries,
-    rows,
+    entries: tl.int64,
+    rows: tl.int64,
     columns,
     offsets,
     classes,

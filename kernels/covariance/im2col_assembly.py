@@ -10,18 +10,18 @@ in float64, from one triangle and mirrored, so that the covariance is exactly sy
 from collections.abc import Iterator
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.im2col_products import tile_of
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def assemble_columns(
-    totals, shifts, output, tiles, mean, cov, columns, pairs, rows, TILE: tl.constexpr, LINES: tl.constexpr
+    totals, shifts, output, tiles, mean, cov, columns, pairs, rows: tl.int64, TILE: tl.constexpr, LINES: tl.constexpr
 ):
     """LINES lines of one pair of tiles a program; totals is (units * pairs, TILE * TILE + TILE)."""
     item = tl.program_id(0).to(tl.int64)

@@ -21,10 +21,11 @@ from ndbench.kernels.covariance.division import place_of, reciprocal
 from ndbench.kernels.covariance.partials import splits
 from ndbench.kernels.covariance.tiles import CHUNK, NOWHERE, pixel_axis
 from ndbench.kernels.precision import WAYS
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def multiply_columns(
     X,
     partials,
@@ -36,9 +37,9 @@ def multiply_columns(
     groups,
     stack,
     pairs,
-    rows,
-    chunks,
-    chunks_per_program,
+    rows: tl.int64,
+    chunks: tl.int64,
+    chunks_per_program: tl.int64,
     slots,
     per_image,
     per_line,
@@ -46,10 +47,10 @@ def multiply_columns(
     width,
     step_h,
     step_w,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
+    stride_n: tl.int64,
+    stride_c: tl.int64,
+    stride_h: tl.int64,
+    stride_w: tl.int64,
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,

@@ -19,10 +19,11 @@ from torch import Tensor
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
 from ndbench.kernels.covariance.lagged_products import tile_of
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def assemble_pieces(
     totals,
     inside,
@@ -35,7 +36,7 @@ def assemble_pieces(
     sources,
     group,
     position,
-    entries,
+    entries: tl.int64,
     pair_count,
     piece_count,
     classes,
@@ -43,7 +44,7 @@ def assemble_pieces(
     columns,
     m,
     tile,
-    rows,
+    rows: tl.int64,
     BLOCK: tl.constexpr,
 ):
     """BLOCK entries (class, pair of offsets, channel, channel of the partner) a program."""

@@ -17,10 +17,11 @@ from torch import Tensor
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
 from ndbench.kernels.covariance.lagged_products import tile_of
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
-@triton.jit
+@specialized_on()
 def average_pieces(
     totals,
     inside,
@@ -37,7 +38,7 @@ def average_pieces(
     columns,
     m,
     tile,
-    rows,
+    rows: tl.int64,
     BLOCK: tl.constexpr,
 ):
     """BLOCK entries (class, channel, offset) a program; totals is (A', tiles, tiles, pieces, record)."""

@@ -20,10 +20,23 @@ from ndbench.kernels.covariance.division import place_of
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
 from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
 from ndbench.kernels.precision import WAYS
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
-@triton.jit
+# where neighbouring channels are 1 apart, and whole vectors of them, loads are of vectors
+@specialized_on(
+    "X",
+    "m",
+    "class_stride",
+    "class_step",
+    "stride_n",
+    "stride_c",
+    "stride_h",
+    "stride_w",
+    "line_stride",
+    "column_stride",
+)
 def multiply_pieces(
     X,
     partials,

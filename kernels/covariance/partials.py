@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 PROGRAMS = 1024
@@ -38,7 +39,7 @@ def splits(items: int, chunks: int, record: int, input_bytes: int) -> int:
     return max(1, min(chunks, max(fewest, min(wanted, affordable))))
 
 
-@triton.jit
+@specialized_on("partials", "totals", "record")
 def add_partials(partials, totals, first, pieces, slots, record, BLOCK: tl.constexpr, SLOTS: tl.constexpr):
     """Add partials (planes, slots, record) from the slot first[piece] to first[piece + 1] into totals."""
     item = tl.program_id(0).to(tl.int64)
@@ -81,4 +82,12 @@ def variants() -> Iterator[Variant]:
         "first": "*i32",
         **dict.fromkeys(("pieces", "slots", "record"), "i32"),
     }
-    yield Variant("covariance.partials", add_partials, signature, CONFIGURATION, precision="ieee", products=False)
+    yield Variant(
+        "covariance.partials",
+        add_partials,
+        signature,
+        CONFIGURATION,
+        precision="ieee",
+        products=False,
+        divisible=("partials", "totals", "record"),
+    )

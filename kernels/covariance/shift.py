@@ -8,10 +8,10 @@ pixels are, by Cauchy and Schwarz, and about 1 / n if they are sampled as if at 
 from collections.abc import Iterator
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 SAMPLES = 1021
@@ -19,8 +19,20 @@ SAMPLES = 1021
 BLOCK = 1024
 
 
-@triton.jit
-def sampled_means(X, means, pixels, samples, area, width, stride_n, stride_c, stride_h, stride_w, BLOCK: tl.constexpr):
+@specialized_on()
+def sampled_means(
+    X,
+    means,
+    pixels: tl.int64,
+    samples,
+    area,
+    width,
+    stride_n: tl.int64,
+    stride_c: tl.int64,
+    stride_h: tl.int64,
+    stride_w: tl.int64,
+    BLOCK: tl.constexpr,
+):
     """One channel a program: the mean of pixels i M // n in the order (image, row, column); means is (C,)."""
     channel = tl.program_id(0).to(tl.int64)
     i = tl.arange(0, BLOCK)

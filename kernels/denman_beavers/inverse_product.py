@@ -6,7 +6,6 @@ the error of R is then that of rounding it, where a float32 factor would lose ka
 
 from collections.abc import Iterator
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -19,10 +18,11 @@ from ndbench.kernels.denman_beavers.tiles import (
     tiles,
 )
 from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Variant
 
 
-@triton.jit(do_not_specialize=("n",))
+@specialized_on("V", "M", "R", "NEXT", "P")
 def inverse_and_next(
     V,
     M,
@@ -74,6 +74,6 @@ def variants() -> Iterator[Variant]:
                 signature=signature,
                 configuration=chosen,
                 precision=precision,
-                divisible=("P",),
+                divisible=("V", "M", "R", "NEXT", "P"),
                 vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
             )

@@ -25,6 +25,7 @@ from torch import Tensor
 from ndbench.kernels.denman_beavers.tiles import padded_order
 from ndbench.kernels.product import product
 from ndbench.kernels.runtime import on_amd
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 64
@@ -71,7 +72,7 @@ def stepped(M, Z, R, ZR, mu, eye):
     return following.to(tl.float32), (0.5 * mu).to(tl.float32) * (Z + ZR)
 
 
-@triton.jit
+@specialized_on()
 def sweep_steps(
     A,
     D,
@@ -80,9 +81,9 @@ def sweep_steps(
     n,
     steps,
     scaled_steps,
-    stride_batch,
-    stride_row,
-    stride_column,
+    stride_batch: tl.int64,
+    stride_row: tl.int64,
+    stride_column: tl.int64,
     BLOCK: tl.constexpr,
     KEEP: tl.constexpr,
 ):

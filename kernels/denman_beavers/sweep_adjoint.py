@@ -21,6 +21,7 @@ from ndbench.kernels.denman_beavers.sweep import warps_of
 from ndbench.kernels.denman_beavers.tiles import padded_order
 from ndbench.kernels.product import product
 from ndbench.kernels.runtime import on_amd
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 32
@@ -38,7 +39,7 @@ def symmetric(X):
     return 0.5 * (X + tl.trans(X))
 
 
-@triton.jit
+@specialized_on()
 def sweep_reversed(
     G,
     iterates,
@@ -47,9 +48,9 @@ def sweep_reversed(
     n,
     steps,
     scaled_steps,
-    stride_batch,
-    stride_row,
-    stride_column,
+    stride_batch: tl.int64,
+    stride_row: tl.int64,
+    stride_column: tl.int64,
     BLOCK: tl.constexpr,
 ):
     """One matrix a program; iterates are (T, 3, batch, BLOCK, BLOCK), scales (T, batch), Abar (batch, n, n)."""

@@ -9,7 +9,6 @@ The result is one of three:
 
 from collections.abc import Iterator
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -22,12 +21,13 @@ from ndbench.kernels.denman_beavers.tiles import (
     tiles,
 )
 from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Variant
 
 KINDS = ("plain", "symmetric", "both")
 
 
-@triton.jit(do_not_specialize=("lefts", "adds"))
+@specialized_on("LEFT", "RIGHT", "ADD", "OUT", "P")
 def combined(
     LEFT,
     RIGHT,
@@ -97,6 +97,6 @@ def variants() -> Iterator[Variant]:
                     signature=signature,
                     configuration=chosen,
                     precision=precision,
-                    divisible=("P",),
+                    divisible=("LEFT", "RIGHT", "ADD", "OUT", "P"),
                     vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
                 )
