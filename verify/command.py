@@ -22,6 +22,9 @@ Exits with 0 if every check passed or was not run for a stated reason, 1 if any 
 
 
 KINDS = ("operation", "check", "implementation", "problem")
+MOST_JOBS = 8
+FEW = 500
+"""Cases that are not worth starting several processes for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="threads of PyTorch on the CPU; most problems are too small for two",
     )
-    parser.add_argument("--jobs", type=positive, default=1, help="processes that share the work; 1 on a GPU")
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        help=f"processes that share the work; by default 1, on a GPU one for every two cores, at most {MOST_JOBS}",
+    )
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
 
@@ -72,21 +79,29 @@ def execute(arguments: argparse.Namespace) -> int:
         print(f"ndbench verify: cannot write {arguments.json}: {obstacle}", file=sys.stderr)  # noqa: T201
         return 2
     with Progress(len(chosen)) as progress, _threads(arguments.threads):
-        if arguments.jobs == 1:
+        jobs = arguments.jobs or default_jobs(arguments.device, len(chosen))
+        if jobs == 1:
             report = run(chosen, progress.advance)
         else:
-            report = run_in_processes(selection, arguments.jobs, arguments.threads, progress.advance)
+            report = run_in_processes(selection, jobs, arguments.threads, progress.advance)
     show(report, elsewhere(selection))
     if arguments.json:
         save(report, arguments.json)
     return 0 if report.passed else 1
 
 
+def default_jobs(device: str, count: int) -> int:
+    """How many processes judge so many cases: small kernels leave a GPU idle while the truth is computed on a CPU."""
+    if device != "cuda" or count <= FEW:
+        return 1
+    return max(1, min(MOST_JOBS, (os.cpu_count() or 1) // 2))
+
+
 def _in_the_interpreter(arguments: argparse.Namespace) -> int:
     """The same in a process of its own: Triton decides once, as it loads, whether to compile or to interpret."""
     options = [text for kind in KINDS for name in getattr(arguments, kind) for text in (f"--{kind}", name)]
     options += ["--device", arguments.device, "--tier", arguments.tier, "--threads", str(arguments.threads)]
-    options += ["--jobs", str(arguments.jobs)]
+    options += ["--jobs", str(arguments.jobs)] if arguments.jobs else []
     options += ["--json", arguments.json] if arguments.json else []
     program = [sys.executable, "-m", "ndbench.verify", *options]
     return subprocess.run(program, env={**os.environ, "TRITON_INTERPRET": "1"}, check=False).returncode

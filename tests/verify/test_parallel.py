@@ -1,5 +1,8 @@
 """Verdicts of several processes are those of one."""
 
+import os
+
+import pytest
 import torch
 
 from ndbench.verify import command
@@ -31,3 +34,12 @@ def test_the_command_takes_jobs(capsys):
     options = ["--check", "forward", "--implementation", "spectral", "--problem", "geometric-n12-k1e3-b2-float32-s0"]
     assert command.main([*options, "--jobs", "2"]) == 0
     assert "1 verdicts in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "cores", "jobs"),
+    [("cuda", 60000, 16, 8), ("cuda", 60000, 4, 2), ("cuda", 60000, 1, 1), ("cuda", 1, 16, 1), ("cpu", 60000, 16, 1)],
+)
+def test_a_gpu_is_shared_by_processes(device, count, cores, jobs, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert command.default_jobs(device, count) == jobs
