@@ -102,13 +102,15 @@ def different(found: Outputs, wanted: Outputs) -> float:
 
 
 def _with_gradient(function: Function) -> Function:
-    """The outputs, and the gradient of half the sum of their squares."""
+    """The outputs alone, which read x where it lies, and again with the gradient of half the sum of their squares."""
 
     def both(x: Tensor) -> Outputs:
+        with torch.no_grad():
+            alone = function(x)
         leaf = x.detach().requires_grad_()
         found = function(leaf)
         (g,) = torch.autograd.grad(found, leaf, [y.detach() for y in found])
-        return (*(y.detach() for y in found), g)
+        return (*alone, *(y.detach() for y in found), g)
 
     return both
 

@@ -340,12 +340,14 @@ def _iterates(A: Tensor, method: str, lower: float) -> tuple[Iterator[tuple[Tens
 def _guarded(A: Tensor, function: Callable[[Tensor], Tensor], *, semidefinite: bool, check: bool, name: str) -> Tensor:
     """function(A) with NaN in exactly the matrices at fault, or an error that names them."""
     bad = _faulty(A, semidefinite=semidefinite, check=check, name=name)
-    # the identity stands in for matrices at fault: LAPACK refuses a whole batch for one NaN
-    D = function(torch.where(bad[..., None, None], identity_like(A), A))
-    D = torch.where(bad[..., None, None], torch.nan, D)
-    if check:
-        lost = ~D.isfinite().all(dim=-1).all(dim=-1)
-        _require_none({f"not positive definite to working precision in {A.dtype}": lost}, name)
+    # the identity stands in for matrices at fault: LAPACK refuses a whole batch for one NaN; with `check` none is
+    bare = check and not recorded(A)
+    safe = A if bare else torch.where(bad[..., None, None], identity_like(A), A)
+    D = function(safe)
+    if not check:
+        return torch.where(bad[..., None, None], torch.nan, D)
+    lost = ~D.isfinite().all(dim=-1).all(dim=-1)
+    _require_none({f"not positive definite to working precision in {A.dtype}": lost}, name)
     return D
 
 

@@ -403,6 +403,13 @@ def test_the_input_is_left_alone(method):
     assert A[1].isnan().tolist() == before[1].isnan().tolist()
 
 
+def test_a_checked_matrix_is_not_copied(monkeypatch):
+    seen = []
+    monkeypatch.setattr(roots, "denman_beavers_plain", lambda A, steps: seen.append(A) or A.clone())
+    inverse_sqrt(FIVE_FOUR, method="denman_beavers_plain")
+    assert seen[0] is FIVE_FOUR
+
+
 @every_iteration
 def test_converged(method):
     found = inverse_sqrt_to_tolerance(FIVE_FOUR, method=method, tolerance=1e-10)

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
-from ndbench.kernels.newton_schulz import scratch, scratch_adjoint, small, tiled
+from ndbench.catalog import CATALOG
+from ndbench.kernels.newton_schulz import CoupledKernels, scratch, scratch_adjoint, small, tiled
 from ndbench.kernels.newton_schulz.schedule import Phase, Schedule, steps_schedule, tangent_schedule
+from ndbench.verify.kernels import MATRICES, offsets
 from tests.kernels.newton_schulz.comparison import (
     ALLOWED,
     THREE,
@@ -16,6 +19,7 @@ from tests.kernels.newton_schulz.comparison import (
     true_root,
     upstream,
 )
+from tests.verify.test_kernels import near
 
 
 def changed(schedule: Schedule, number: int, **changes) -> Schedule:
@@ -102,3 +106,14 @@ def test_one_step_missing(device, monkeypatch):
     monkeypatch.setattr(small, "run", lambda A, table, **options: right(A, table[:-1].contiguous(), **options))
     A = matrices(20, device, count=1)
     assert not distance(kernels().run(A)[0], true_root(A)) <= ALLOWED
+
+
+def test_the_suite_sees_offsets_of_32_bits_inside_a_kernel(device, monkeypatch):
+    # untouched pages take no memory
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
+    entry = next(i for i in CATALOG if i.name == "newton_schulz.T5.triton.ieee")
+    entry = replace(entry, devices=("interpreter" if device == "cpu" else device,))
+    assert offsets(entry, MATRICES[0]).measured == 0
+    right = CoupledKernels.run
+    monkeypatch.setattr(CoupledKernels, "run", lambda kernels, A: right(kernels, near(A)))
+    assert offsets(entry, MATRICES[0]).measured > 0
