@@ -98,7 +98,8 @@ def batch_independence(implementation: Implementation, problem: Problem) -> Meas
 
 def strides(implementation: Implementation, problem: Problem) -> Measurement:
     """Transposed, strided and expanded inputs give the answer of their contiguous copies, but for the order of sums."""
-    A = question(problem)
+    # views of what lies on the device already: the way there packs them
+    A = question(problem).to(implementation.place)
     # of a batch expanded without a copy only the first matrix is the problem's
     expanded = _respond_to_view(implementation, A[:1].expand(len(A), -1, -1))
     first_repeated = np.concatenate([expanded[-1:], answer(implementation, problem)[1:]])
@@ -168,5 +169,5 @@ def _strided(A: Tensor) -> Tensor:
 
 def _respond_to_view(implementation: Implementation, view: Tensor) -> Batch:
     """The answer to a view, handed over without the copy that would make it contiguous."""
-    found: Tensor = implementation.function(view.to(implementation.place))
+    found: Tensor = implementation.function(view)
     return np.asarray(found.detach().to("cpu", torch.float64))
