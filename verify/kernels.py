@@ -17,6 +17,10 @@ from ndbench.verify.verdict import NotRun
 FAMILY = "kernel-"
 RUNS = 20
 STREAMS = 4
+ROUNDS = 5
+"""Times that all streams start together."""
+HELD = 2 * 10**7
+"""Cycles, some 10 ms, for which streams are held until all their work is waiting."""
 FAR = 2**31
 """The first offset, in elements, that 32 bits cannot hold."""
 
@@ -42,25 +46,35 @@ def repeatability(implementation: Implementation, problem: Any) -> Measurement:
 def streams(implementation: Implementation, problem: Any) -> Measurement:
     """On four CUDA streams at once every answer has the bits that it has alone; measured is how many entries differ.
 
+    A function that checks values waits for its own stream, so what is run here is the one without checks. All streams
+    wait for one event, recorded once everything is queued: the work of one would otherwise be done before the next is
+    launched.
+
     Raises:
         NotRun: elsewhere than on a GPU.
     """
     if implementation.place != "cuda":
         raise NotRun("streams exist on a GPU only")
-    function, x = posed(implementation, problem)
+    function, x = posed(implementation.unchecked_only() if implementation.unchecked else implementation, problem)
     inputs = [x * 4.0**-k for k in range(STREAMS)]
     alone = [function(x) for x in inputs]
     torch.cuda.synchronize()
     lanes = [torch.cuda.Stream() for _ in inputs]  # type: ignore[no-untyped-call]
-    found: list[Outputs] = []
-    for _ in range(RUNS):
-        together = []
-        for lane, x in zip(lanes, inputs, strict=True):
-            with torch.cuda.stream(lane):
-                together.append(function(x))
-        torch.cuda.synchronize()
-        found += together
+    found = [answer for _ in range(ROUNDS) for answer in _together(function, inputs, lanes)]
     return Measurement(sum(different(y, alone[i % STREAMS]) for i, y in enumerate(found)), 0.0)
+
+
+def _together(function: Function, inputs: Sequence[Tensor], lanes: Sequence[torch.cuda.Stream]) -> list[Outputs]:
+    """The answers, each computed on a stream of its own from one moment on."""
+    torch.cuda._sleep(HELD)  # type: ignore[no-untyped-call]
+    start = torch.cuda.current_stream().record_event()
+    found = []
+    for lane, x in zip(lanes, inputs, strict=True):
+        lane.wait_event(start)
+        with torch.cuda.stream(lane):
+            found.append(function(x))
+    torch.cuda.synchronize()
+    return found
 
 
 def offsets(implementation: Implementation, problem: Any) -> Measurement:

@@ -1,6 +1,8 @@
 """Checks of kernels, shown to fail on functions that are not the same every time, at every order or address."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,8 +18,12 @@ BY_NAME = {(check.operation, check.name.removeprefix(kernels.FAMILY)): check for
 
 
 def wrong(right, tamper):
-    """The implementation with tamper(input) in the place of its input."""
-    return replace(right, function=lambda x, *rest, **how: right.function(tamper(x), *rest, **how))
+    """The implementation with tamper(input) in the place of its input, checked or not."""
+
+    def tampered(function):
+        return function and (lambda x, *rest, **how: function(tamper(x), *rest, **how))
+
+    return replace(right, function=tampered(right.function), unchecked=tampered(right.unchecked))
 
 
 def noisy(x):
@@ -70,6 +76,31 @@ def test_offsets_of_32_bits_are_caught(right, problem, lazy_memory):
 def test_streams_need_a_gpu(right, problem):
     with pytest.raises(NotRun, match="streams exist on a GPU only"):
         kernels.streams(replace(right, devices=("interpreter",)), problem)
+
+
+class OneStream:
+    """Streams and events of a device that has none, in the order in which they are used."""
+
+    used: ClassVar = []
+
+    def __getattr__(self, name):
+        return lambda *event: self.used.append(name) or self
+
+
+@every_operation
+def test_streams_start_together_and_wait_for_no_values(right, problem, monkeypatch):
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, OneStream)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: OneStream.used.append("synchronize"))
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: OneStream.used.append("sleep"))
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    posed = kernels.posed
+    monkeypatch.setattr(kernels, "posed", lambda i, p: posed(replace(i, devices=("cpu",)), p))
+    OneStream.used = []
+    checked = replace(right, devices=("cuda",), function=None) if right.unchecked else replace(right, devices=("cuda",))
+    assert kernels.streams(checked, problem).measured == 0
+    one_round = ["sleep", "record_event", *["wait_event"] * kernels.STREAMS, "synchronize"]
+    assert OneStream.used == ["synchronize", *one_round * kernels.ROUNDS]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
