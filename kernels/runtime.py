@@ -1,6 +1,7 @@
 """Where kernels can run, and the errors for where they cannot."""
 
 import os
+from contextlib import AbstractContextManager
 from functools import lru_cache
 
 import torch
@@ -45,6 +46,12 @@ def require_kernel_input(A: Tensor, name: str) -> None:
         raise ValueError(f"{name}: Triton kernels run on a GPU; got a tensor on {A.device}")
     if A.dtype == torch.bfloat16 and interpreted():
         raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
+
+
+def launched_on(A: Tensor) -> AbstractContextManager[None]:
+    """A block whose launches go to A's device, whichever is current: Triton asks for the current one."""
+    device: AbstractContextManager[None] = torch.cuda.device_of(A)  # type: ignore[no-untyped-call]
+    return device
 
 
 @lru_cache(maxsize=16)

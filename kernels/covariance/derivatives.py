@@ -14,7 +14,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance import algorithm_of
 from ndbench.kernels.covariance.adjoint import adjoint
 from ndbench.kernels.precision import products_of_shifted, require_precision
-from ndbench.kernels.runtime import require_kernel_input
+from ndbench.kernels.runtime import launched_on, require_kernel_input
 
 NAME = "patch_covariance"
 
@@ -43,7 +43,8 @@ class ByKernels(Function):
     @staticmethod
     def forward(x: Tensor, patches: Patches, algorithm: str, precision: str) -> tuple[Tensor, Tensor]:
         """Mean and covariance."""
-        return algorithm_of(algorithm, x, patches)(x, patches, precision)
+        with launched_on(x):
+            return algorithm_of(algorithm, x, patches)(x, patches, precision)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -77,7 +78,8 @@ class AdjointByKernels(Function):
     @staticmethod
     def forward(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, precision: str) -> Tensor:
         """By kernels."""
-        return adjoint(x, mean, dmean, dcov, patches, precision=precision)
+        with launched_on(x):
+            return adjoint(x, mean, dmean, dcov, patches, precision=precision)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

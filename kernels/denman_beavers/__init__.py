@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ndbench.kernels.denman_beavers import inverse_product, sweep, sweep_adjoint, tile_product, tiled
 from ndbench.kernels.precision import require_precision
-from ndbench.kernels.runtime import require_kernel_input
+from ndbench.kernels.runtime import launched_on, require_kernel_input
 from ndbench.kernels.variant import Variant
 from ndbench.roots.adjoints import ProductForm
 
@@ -43,19 +43,21 @@ class ProductFormKernels:
         require_precision(self.precision, A.dtype, NAME)
         matrices = A.reshape(-1, *A.shape[-2:])
         steps, scaled_steps = self.iteration.steps, self.iteration.scaled_steps
-        if A.shape[-1] <= sweep.LARGEST_ORDER:
-            D, *kept = sweep.run(matrices, steps, scaled_steps, keep=self.keep)
-        else:
-            D, *kept = tiled.run(matrices, steps, scaled_steps, keep=self.keep, precision=self.precision)
+        with launched_on(A):
+            if A.shape[-1] <= sweep.LARGEST_ORDER:
+                D, *kept = sweep.run(matrices, steps, scaled_steps, keep=self.keep)
+            else:
+                D, *kept = tiled.run(matrices, steps, scaled_steps, keep=self.keep, precision=self.precision)
         return D.view(A.shape), *kept
 
     def pull_back(self, A: Tensor, saved: tuple[Tensor, ...], G: Tensor) -> Tensor:
         """The gradient, by reversing the steps."""
         iterates, scales = saved or replace(self, keep=True).run(A)[1:]
         upstream, scaled_steps = G.reshape(-1, *G.shape[-2:]), self.iteration.scaled_steps
-        if A.shape[-1] <= sweep_adjoint.LARGEST_ORDER:
-            return sweep_adjoint.run(upstream, iterates, scales, scaled_steps).view(A.shape)
-        return tiled.pull_back(upstream, iterates, scales, scaled_steps, self.precision).view(A.shape)
+        with launched_on(A):
+            if A.shape[-1] <= sweep_adjoint.LARGEST_ORDER:
+                return sweep_adjoint.run(upstream, iterates, scales, scaled_steps).view(A.shape)
+            return tiled.pull_back(upstream, iterates, scales, scaled_steps, self.precision).view(A.shape)
 
     def smooth(self) -> ProductForm:
         """The same steps in PyTorch's operations: derivatives of higher order do not run in kernels."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from ndbench.kernels.newton_schulz import scratch, scratch_adjoint, small, small_adjoint, tiled
 from ndbench.kernels.newton_schulz.schedule import steps_schedule, tangent_schedule
 from ndbench.kernels.precision import require_precision
-from ndbench.kernels.runtime import require_kernel_input
+from ndbench.kernels.runtime import launched_on, require_kernel_input
 from ndbench.kernels.variant import Variant
 from ndbench.roots.adjoints import Coupled
 from ndbench.roots.coefficients import Coefficients
@@ -40,25 +40,27 @@ class CoupledKernels:
     def run(self, A: Tensor) -> tuple[Tensor, ...]:
         """D alone."""
         self._require_served(A)
-        n, matrices = A.shape[-1], _batch(A)
-        if n <= small.LARGEST_ORDER:
-            D = small.run(matrices, self._table(A), quintic=self._quintic, precision=self.precision)
-        else:
-            steps = scratch.run if n <= scratch.LARGEST_ORDER else tiled.run
-            D = steps(matrices, steps_schedule(self.iteration.coefficients), self.precision)
+        with launched_on(A):
+            n, matrices = A.shape[-1], _batch(A)
+            if n <= small.LARGEST_ORDER:
+                D = small.run(matrices, self._table(A), quintic=self._quintic, precision=self.precision)
+            else:
+                steps = scratch.run if n <= scratch.LARGEST_ORDER else tiled.run
+                D = steps(matrices, steps_schedule(self.iteration.coefficients), self.precision)
         return (D.view(A.shape),)
 
     def pull_back(self, A: Tensor, saved: tuple[Tensor, ...], G: Tensor) -> Tensor:
         """The gradient, symmetric, by the tangent of the steps in direction sym(G)."""
         self._require_served(A)
-        n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
-        if n <= small.LARGEST_ORDER and small_adjoint.fits(self.precision):
-            table = self._table(A)
-            dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)
-        else:
-            adjoint = scratch_adjoint.run if n <= scratch.LARGEST_ORDER else tiled.pull_back
-            tangent = tangent_schedule(self.iteration.coefficients, whole=n <= scratch.LARGEST_TILE)
-            dA = adjoint(matrices, gradients, tangent, self.precision)
+        with launched_on(A):
+            n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
+            if n <= small.LARGEST_ORDER and small_adjoint.fits(self.precision):
+                table = self._table(A)
+                dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)
+            else:
+                adjoint = scratch_adjoint.run if n <= scratch.LARGEST_ORDER else tiled.pull_back
+                tangent = tangent_schedule(self.iteration.coefficients, whole=n <= scratch.LARGEST_TILE)
+                dA = adjoint(matrices, gradients, tangent, self.precision)
         return dA.view(A.shape)
 
     def smooth(self) -> Coupled:
