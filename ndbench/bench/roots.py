@@ -84,8 +84,13 @@ def _eigh() -> Contender:
 
 
 def _compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    @cache
+    def compiled() -> Callable[[Tensor], Tensor]:
+        # graphs of other workloads would be taken again, with sizes as variables, and run uncompiled after eight
+        torch.compiler.reset()
+        return torch.compile(function, dynamic=False, fullgraph=True)
+
     # loading the compiler takes seconds: only once it is called
-    compiled = cache(lambda: torch.compile(function))
     return lambda A: (compiled()(A),)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ndbench.bench.command import main, workloads
+from ndbench.bench.roots import Iteration, _compiled
 
 
 def test_a_workload_is_timed_and_recorded(tmp_path, capsys):
@@ -50,6 +51,21 @@ def test_contenders_of_a_gpu_are_named_without_one():
         names = set(workload.contenders("cuda"))
         assert any("triton ieee" in name for name in names)
         assert any("tf32" in name for name in names)
+
+
+def test_every_workload_is_compiled_for_its_own_sizes(monkeypatch):
+    sizes = []
+
+    def backend(graph, inputs):
+        sizes.append([tuple(given.shape) for given in inputs])
+        return graph.forward
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **how: compile_(function, backend=backend, **how))
+    for n in (3, 4, 5):
+        iteration = Iteration("newton_schulz", n, 2)
+        _compiled(iteration._plain())(iteration.matrices("cpu"))
+    assert sizes == [[(2, n, n)] for n in (3, 4, 5)]
 
 
 def test_the_contenders_of_a_cpu_agree():
