@@ -50,7 +50,8 @@ class Layer:
         found = {
             "unfold + GEMM": unfold,
             "unfold + GEMM, tf32": Contender(unfold.function, "tf32", settings="high"),
-            "lagged, torch": Contender(lambda x: self._covariance(x, "lagged")),
+            # its plan is copied to the GPU anew in each call
+            "lagged, torch": Contender(lambda x: self._covariance(x, "lagged"), capturable=False),
         }
         if device == "cuda":
             algorithms = ("im2col", "lagged") if self.stride == 1 else ("im2col",)

@@ -1,5 +1,6 @@
 """Running comparisons, and what is recorded of them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -59,14 +60,22 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
             floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
             yield Row(workload.name, name, "forward", (), False, floor, float("nan"), _first_line(refusal))
     for direction in ("forward", "forward+backward"):
-        functions = {name: _with_settings(c, dict(passes(c, x))[direction]) for name, c in usable.items()}
-        found = interleaved(functions, device, rounds)
+        functions: dict[str, Callable[[], Any]] = {}
         for name, contender in usable.items():
+            try:
+                functions[name] = _ready(contender, x, direction)
+            except Exception as refusal:
+                floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
+                failed = _first_line(refusal)
+                yield Row(workload.name, name, direction, (), False, floor, errors[name], failed)
+        found = interleaved(functions, device, rounds)
+        for name, function in functions.items():
+            contender = usable[name]
             floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
             row = Row(workload.name, name, direction, found[name].seconds, False, floor, errors[name])
             yield row
             if device == "cuda" and contender.capturable:
-                yield _captured(row, functions[name], rounds)
+                yield _captured(row, function, rounds)
 
 
 def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
@@ -104,11 +113,16 @@ def _settings(contender: Contender) -> Iterator[None]:
         cudnn.allow_tf32 = before[1]
 
 
-def _with_settings(contender: Contender, function: Callable[[], Any]) -> Callable[[], Any]:
+def _ready(contender: Contender, x: Tensor, direction: str) -> Callable[[], Any]:
+    """One pass with the contender's settings, which has run once."""
+    with _settings(contender):
+        function = dict(passes(contender, x))[direction]
+
     def call() -> Any:
         with _settings(contender):
             return function()
 
+    call()
     return call
 
 
@@ -118,4 +132,4 @@ def _first_line(error: Exception) -> str:
 
 def _plain(row: Row) -> dict[str, Any]:
     found = asdict(row)
-    return {**found, "error": str(row.error) if row.error != row.error else row.error}
+    return {**found, "error": row.error if math.isfinite(row.error) else str(row.error)}

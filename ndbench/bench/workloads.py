@@ -54,7 +54,9 @@ def passes(contender: Contender, x: Tensor) -> Iterator[tuple[str, Callable[[], 
     """Yield the forward pass, and the forward with the backward pass, each as a function without arguments."""
     yield "forward", lambda: contender.function(x)
     leaf = x.detach().clone().requires_grad_()
-    upstream = [torch.randn_like(y) for y in contender.function(x)]
+    # drawn on the CPU: a graph that could not be captured may leave a GPU's generator unusable
+    rng = torch.Generator().manual_seed(0)
+    upstream = [torch.randn(y.shape, generator=rng).to(y) for y in contender.function(x)]
 
     def both() -> Tensor:
         found = torch.autograd.grad(contender.function(leaf), leaf, upstream)

@@ -56,6 +56,34 @@ def test_a_contender_that_fails_says_so_and_spares_the_others():
     assert json.loads(json.dumps(record(rows, RATES), allow_nan=False))["rows"][0]["error"] == "nan"
 
 
+class OneWay(torch.autograd.Function):
+    """A square without a backward pass."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x**2
+
+    @staticmethod
+    def backward(ctx, g):
+        raise RuntimeError("no way back")
+
+
+def test_a_contender_without_a_backward_pass_keeps_its_forward_pass():
+    contenders = {"one way": Contender(lambda x: (OneWay.apply(x),)), "torch": Contender(squares)}
+    rows = list(compare(workload(**contenders), "cpu", RATES, rounds=2))
+    assert [(r.contender, r.direction, r.failure) for r in rows] == [
+        ("one way", "forward", ""),
+        ("torch", "forward", ""),
+        ("one way", "forward+backward", "RuntimeError: no way back"),
+        ("torch", "forward+backward", ""),
+    ]
+
+
+def test_infinite_errors_are_recorded():
+    rows = list(compare(workload(lost=Contender(lambda x: (x**2 / 0,))), "cpu", RATES, rounds=2))
+    assert json.loads(json.dumps(record(rows, RATES), allow_nan=False))["rows"][0]["error"] == "inf"
+
+
 def test_settings_last_as_long_as_the_call():
     seen = []
 
