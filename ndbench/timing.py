@@ -1,5 +1,6 @@
 """Times of functions side by side: interleaved rounds, caches flushed, raw samples kept."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 
 Function = Callable[[], Any]
+
+FEWEST = 5
+"""Samples that a slow function has as well."""
 
 REPEATS = 5
 """Calls in one captured graph: launching it costs as much as the shortest kernels take."""
@@ -38,13 +42,16 @@ class Samples:
         return self.quartiles[0]
 
 
-def interleaved(functions: Mapping[str, Function], device: str, rounds: int = 30) -> dict[str, Samples]:
+def interleaved(
+    functions: Mapping[str, Function], device: str, rounds: int = 30, enough: float = math.inf
+) -> dict[str, Samples]:
     """Time every function once in each round, on the CPU by the clock, on a GPU between events with a flushed L2.
 
     Args:
         functions: what to time, by name; each is called once before the first round.
         device: "cpu" or "cuda", where they compute.
         rounds: at least 2.
+        enough: seconds after which a function takes part in no further round, if it has five samples.
 
     Returns:
         The samples of each.
@@ -65,7 +72,8 @@ def interleaved(functions: Mapping[str, Function], device: str, rounds: int = 30
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            samples[name].append(take(function))
+            if len(samples[name]) < FEWEST or sum(samples[name]) < enough:
+                samples[name].append(take(function))
     return {name: Samples(tuple(seconds)) for name, seconds in samples.items()}
 
 

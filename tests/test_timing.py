@@ -21,6 +21,12 @@ def test_sleeping_takes_as_long_as_it_says():
     assert found["short"].typical < found["long"].typical
 
 
+def test_a_slow_function_takes_part_in_five_rounds():
+    functions = {"slow": lambda: time.sleep(0.01), "quick": lambda: None}
+    found = interleaved(functions, "cpu", rounds=12, enough=0.02)
+    assert {name: len(samples.seconds) for name, samples in found.items()} == {"slow": 5, "quick": 12}
+
+
 def test_quartiles():
     samples = Samples((4.0, 1.0, 3.0, 2.0, 5.0))
     assert samples.quartiles == (1.5, 3.0, 4.5)

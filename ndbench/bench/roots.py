@@ -97,11 +97,15 @@ def _compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[
 WORKLOADS = tuple(
     iteration.workload()
     for iteration in (
-        *(Iteration("newton_schulz", n, 1024) for n in (16, 32, 64, 128)),
-        *(Iteration("newton_schulz", n, batch) for n, batch in ((144, 64), (288, 8), (576, 1), (576, 16), (1152, 1))),
+        *(Iteration("newton_schulz", n, batch) for n, batch in ((32, 1024), (64, 1024), (576, 1))),
+        Iteration("denman_beavers", 32, 1024, 9, 4),
+        *(Iteration("newton_schulz", n, 1024) for n in (16, 128)),
+        *(Iteration("newton_schulz", n, batch) for n, batch in ((144, 64), (288, 8), (576, 16), (1152, 1))),
         Iteration("minimax_quintic", 32, 1024),
-        *(Iteration("denman_beavers", n, batch, 9, 4) for n, batch in ((16, 1024), (32, 1024), (64, 256), (576, 1))),
+        *(Iteration("denman_beavers", n, batch, 9, 4) for n, batch in ((16, 1024), (64, 256), (576, 1))),
     )
 )
+TARGETS = 4
+"""The first so many have targets to meet."""
 SMALL = tuple(Iteration("newton_schulz", n, batch).workload() for n, batch in ((32, 16), (64, 4), (288, 1)))
 """For a CPU."""

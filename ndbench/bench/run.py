@@ -14,6 +14,9 @@ from ndbench.bench.workloads import Contender, Workload, passes
 from ndbench.timing import Samples, captured, interleaved
 from ndbench.verify.environment import environment
 
+ENOUGH = 1.0
+"""Seconds for the samples of one contender in one direction; a kernel takes thirty in milliseconds."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -68,7 +71,7 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
                 floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
                 failed = _first_line(refusal)
                 yield Row(workload.name, name, direction, (), False, floor, errors[name], failed)
-        found = interleaved(functions, device, rounds)
+        found = interleaved(functions, device, rounds, ENOUGH)
         for name, function in functions.items():
             contender = usable[name]
             floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)

@@ -21,6 +21,22 @@ def test_a_workload_is_timed_and_recorded(tmp_path, capsys):
     assert all(row["error"] < 1e-4 for row in found["rows"])
 
 
+def test_workloads_that_would_begin_too_late_are_named(capsys):
+    assert main(["--workload", "n32", "--rounds", "5", "--seconds", "0"]) == 1
+    assert "not run, since 0 s were over: newton_schulz-T5-n32-b16" in capsys.readouterr().out
+
+
+def test_workloads_with_targets_come_first():
+    names = [w.name for w in workloads("cuda")]
+    assert names[:5] == [
+        "newton_schulz-T5-n32-b1024",
+        "newton_schulz-T5-n64-b1024",
+        "newton_schulz-T5-n576-b1",
+        "denman_beavers-T9-n32-b1024",
+        "covariance-256x64x56x56-k3-s1-block64",
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
