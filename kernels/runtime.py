@@ -20,6 +20,16 @@ def on_amd() -> bool:
     return torch.version.hip is not None
 
 
+OLDEST = (8, 0)
+"""NVIDIA's first compute capability with tf32 and bfloat16; kernels are compiled for nothing older."""
+
+
+@lru_cache(maxsize=16)
+def capable(device: torch.device) -> bool:
+    """Whether a GPU is new enough for the kernels."""
+    return on_amd() or torch.cuda.get_device_capability(device) >= OLDEST
+
+
 def mapped(A: Tensor) -> bool:
     """Whether torch.func.vmap hides a dimension of A."""
     return isinstance(A, Tensor) and torch._C._functorch.is_batchedtensor(A)
@@ -44,6 +54,11 @@ def require_kernel_input(A: Tensor, name: str) -> None:
         )
     if A.device.type not in ("cpu", "cuda"):
         raise ValueError(f"{name}: Triton kernels run on a GPU; got a tensor on {A.device}")
+    if A.device.type == "cuda" and not interpreted() and not capable(A.device):
+        raise ValueError(
+            f"{name}: Triton kernels need a GPU of compute capability {OLDEST[0]}.{OLDEST[1]} or newer; {A.device} is "
+            "older; use backend='torch'"
+        )
     if A.dtype == torch.bfloat16 and interpreted():
         raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from ndbench import inverse_sqrt
+from ndbench.kernels import runtime
+from ndbench.kernels.runtime import capable, require_kernel_input
 from ndbench.operations import backends
 from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 
@@ -30,8 +32,21 @@ def test_the_cpu_is_served_by_torch():
     assert choose_backend("torch", A, "f", "") == "torch"
 
 
+def of_capability(monkeypatch, *version):
+    """Every GPU is of this compute capability."""
+    capable.cache_clear()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: version)
+
+
+@pytest.fixture(autouse=True)
+def forget_devices():
+    yield
+    capable.cache_clear()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_a_gpu_is_served_by_kernels(dtype):
+def test_a_gpu_is_served_by_kernels(dtype, monkeypatch):
+    of_capability(monkeypatch, 8, 0)
     assert choose_backend("auto", OnGpu(dtype), "f", "") == "triton"
     assert choose_backend("torch", OnGpu(dtype), "f", "") == "torch"
 
@@ -39,6 +54,21 @@ def test_a_gpu_is_served_by_kernels(dtype):
 @pytest.mark.parametrize(("x", "obstacle"), [(OnGpu(torch.float64), ""), (OnGpu(), "there is no kernel")])
 def test_auto_takes_torch_for_what_kernels_do_not_have(x, obstacle):
     assert choose_backend("auto", x, "f", obstacle) == "torch"
+
+
+def test_auto_takes_torch_on_a_gpu_older_than_the_kernels(monkeypatch):
+    of_capability(monkeypatch, 7, 5)
+    assert choose_backend("auto", OnGpu(), "f", "") == "torch"
+
+
+def test_kernels_refuse_a_gpu_older_than_they_are(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    of_capability(monkeypatch, 7, 5)
+    monkeypatch.setattr(runtime, "mapped", lambda A: False)
+    with pytest.raises(ValueError, match=r"^f: Triton kernels need a GPU of compute capability 8\.0 or newer; cuda is"):
+        require_kernel_input(OnGpu(), "f")
+    of_capability(monkeypatch, 9, 0)
+    require_kernel_input(OnGpu(), "f")
 
 
 def test_auto_takes_torch_without_triton(monkeypatch):
