@@ -23,9 +23,20 @@ def environment() -> dict[str, Any]:
         "packages": {package: _version(package) for package in PACKAGES},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "cuda": torch.version.cuda or "none",
+        **graphics(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "commit": commit(),
     }
+
+
+def graphics() -> dict[str, str]:
+    """Driver, clocks now and at most, and power limit of the first GPU, as nvidia-smi tells; empty without it."""
+    if not torch.cuda.is_available():
+        return {}
+    asked = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
+    found = _output("nvidia-smi", f"--query-gpu={','.join(asked)}", "--format=csv,noheader")
+    values = (found.splitlines() or [""])[0].split(", ")
+    return dict(zip(asked, values, strict=True)) if len(values) == len(asked) else {}
 
 
 def commit() -> str:
@@ -37,9 +48,13 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    here = Path(__file__).parent
+    return _output("git", *arguments)
+
+
+def _output(*command: str) -> str:
+    """What a program prints; nothing if it is not there."""
     try:
-        found = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return found.stdout.strip()

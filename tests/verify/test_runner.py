@@ -268,3 +268,17 @@ def test_environment_names_the_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
     assert environment()["device"] == "NVIDIA H200"
+
+
+@pytest.mark.parametrize(
+    ("printed", "driver"), [("580.1, 345 MHz, 1980 MHz, 3201 MHz, 700.00 W", "580.1"), ("it has failed", None)]
+)
+def test_environment_tells_driver_and_clocks(printed, driver, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environments.graphics() == {}
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{printed}'\n")
+    program.chmod(0o755)
+    assert environments.graphics().get("driver_version") == driver
+    assert environments.graphics().get("clocks.max.sm") == (driver and "1980 MHz")
