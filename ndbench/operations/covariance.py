@@ -82,7 +82,8 @@ def patch_covariance(
             operations, and maps of `torch.func.vmap` raise.
         precision: of the float32 products of kernels: "ieee" (for None), "tf32x3" (three tf32 products for each, nearly
             as exact) or "tf32" (11 bits). A 16-bit x has one way, "ieee" or None: shifted in float32, and multiplied in
-            tf32x3 on NVIDIA. PyTorch's own products follow `torch.set_float32_matmul_precision`.
+            tf32x3 on NVIDIA. PyTorch's own products follow `torch.set_float32_matmul_precision`, and the convolutions
+            in its gradients `torch.backends.cudnn.allow_tf32`, which is true by default.
 
     Returns:
         mean (F,) and covariance (F, F) if pooled, else (G, F) and (G, F, F), of x's type. float16 and bfloat16 are
