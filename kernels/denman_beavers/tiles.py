@@ -13,6 +13,9 @@ import triton.language as tl
 from ndbench.kernels.product import product
 from ndbench.kernels.variant import Configuration
 
+DEPTH = 32
+"""Columns taken at a time in the loop over k."""
+
 TILES_TO_FILL_A_DEVICE = 256
 """With fewer tiles of 64 than this, tiles of 32 keep more multiprocessors busy."""
 
@@ -71,6 +74,4 @@ def tiles(P: int, block: int, *, triangle: bool = True) -> int:
 
 
 def _configuration(block: int, constants: Mapping[str, object]) -> Configuration:
-    # columns taken at a time in the loop over k, and how many times ahead: 32 of them spill on sm_80 in tiles of 64
-    depth, stages = (16, 4) if block == 64 else (32, 3)
-    return Configuration({"BLOCK": block, "DEPTH": depth, **constants}, warps=4, stages=stages)
+    return Configuration({"BLOCK": block, "DEPTH": DEPTH, **constants}, warps=4, stages=3)

@@ -3,5 +3,6 @@
 from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
 from ndbench.layers.convolution import Deconv2d
 from ndbench.layers.linear import DeconvLinear
+from ndbench.layers.sync import convert_sync
 
-__all__ = ["ChannelDeconv1d", "ChannelDeconv2d", "ChannelDeconv3d", "Deconv2d", "DeconvLinear"]
+__all__ = ["ChannelDeconv1d", "ChannelDeconv2d", "ChannelDeconv3d", "Deconv2d", "DeconvLinear", "convert_sync"]

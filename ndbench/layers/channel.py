@@ -36,6 +36,8 @@ class ChannelDeconv(Whitening):
         running: "deconvolution" averages D, as published, "covariance" averages the covariance.
         bias_correction: whether the averages' initial values count for nothing from the first batch on.
         freeze_after: number of batches after which training too uses the averages; None for never.
+        sync: whether training takes the statistics of the batches of all processes together, see
+            :func:`ndbench.layers.convert_sync`.
         device: of parameters and buffers.
         dtype: of parameters; buffers are float32 or better.
 
@@ -84,7 +86,7 @@ class ChannelDeconv(Whitening):
         counted = x
         for axis in range(2, x.ndim):
             counted = counted[(slice(None),) * axis + (slice(None, None, self.sampling_stride),)]
-        pixels = counted.reshape(*x.shape[:2], 1, -1)
+        pixels = counted.reshape(*x.shape[:2], 1, counted.shape[2:].numel())
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
         return self.moments_of(pixels, patches)
 
@@ -113,9 +115,10 @@ class ChannelDeconv(Whitening):
 
     def _by_blocks(self, x: Tensor, groups: int) -> Tensor:
         """(N, C, ...) as (N, G, B, pixels)."""
+        pixels = x.shape[2:].numel()
         if self.grouping == "interleaved":
-            return x.reshape(len(x), self.block, groups, -1).transpose(1, 2)
-        return x.reshape(len(x), groups, self.block, -1)
+            return x.reshape(len(x), self.block, groups, pixels).transpose(1, 2)
+        return x.reshape(len(x), groups, self.block, pixels)
 
     def extra_repr(self) -> str:
         """The channels, and how they are whitened."""

@@ -51,6 +51,8 @@ class Deconv2d(Whitening, nn.Conv2d):
         bias_correction: whether the averages' initial values count for nothing from the first batch on.
         freeze_after: number of batches after which training too uses the averages; None for never. With it every step
             of training on a GPU synchronizes until then.
+        sync: whether training takes the statistics of the batches of all processes together, see
+            :func:`ndbench.layers.convert_sync`.
         device: of parameters and buffers.
         dtype: of parameters; buffers of 16-bit layers are float32, in which all statistics are computed.
 

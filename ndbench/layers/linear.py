@@ -32,6 +32,8 @@ class DeconvLinear(Whitening, nn.Linear):
         running: "deconvolution" or "covariance".
         bias_correction: whether the averages' initial values count for nothing from the first batch on.
         freeze_after: number of batches after which training too uses the averages; None for never.
+        sync: whether training takes the statistics of the batches of all processes together, see
+            :func:`ndbench.layers.convert_sync`.
         device: of parameters and buffers.
         dtype: of parameters.
 

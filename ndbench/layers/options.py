@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 from ndbench.covariance.patches import GROUPINGS
-from ndbench.operations.roots import METHODS
+from ndbench.operations.roots import require_options
 
 RUNNING = ("deconvolution", "covariance")
 
@@ -27,6 +27,7 @@ class Options:
         bias_correction: whether the averages' initial values (no mean, D = I) count for nothing from the first batch
             on. As published they fade as (1 - m)^t.
         freeze_after: number of batches after which training too uses the running averages; None for never.
+        sync: whether training takes the statistics of the batches of all processes together.
     """
 
     eps: float
@@ -39,6 +40,7 @@ class Options:
     running: str = "deconvolution"
     bias_correction: bool = True
     freeze_after: int | None = None
+    sync: bool = False
 
     @classmethod
     def of(cls, name: str, **values: Any) -> "Options":
@@ -56,14 +58,14 @@ class Options:
         return options
 
     def check(self, name: str) -> None:
-        """Refuse what lies out of range; steps, lower and scaled_steps are checked by the inverse square root.
+        """Refuse what lies out of range.
 
         Raises:
             ValueError: for the first such option.
         """
+        require_options(self.method, self.steps, self.lower, self.scaled_steps)
         rules = {
             f"eps must be finite and not negative; got {self.eps}": 0 <= self.eps < math.inf,
-            f"method must be one of {', '.join(METHODS)}; got {self.method!r}": self.method in METHODS,
             f"momentum must lie in (0, 1], or be None for the average of all batches; got {self.momentum}": (
                 self.momentum is None or 0 < self.momentum <= 1
             ),
@@ -89,6 +91,7 @@ class Others(TypedDict, total=False):
     running: str
     bias_correction: bool
     freeze_after: int | None
+    sync: bool
 
 
 def check_grouping(grouping: str, groups: int, name: str) -> None:

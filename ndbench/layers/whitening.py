@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
+from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo
 from ndbench.layers.options import Options
 from ndbench.operations.compiled import AUTO, moments_in_graphs
@@ -25,6 +26,7 @@ class Whitening(nn.Module):
     no average.
 
     Attributes:
+        process_group: the processes whose batches `sync` joins; None for all.
         running_mean: average of the means, (F,) or (G, F).
         running_deconv: average of D, (F, F) or (G, F, F), if that is what runs, else
         running_cov: average of cov + eps I.
@@ -34,6 +36,7 @@ class Whitening(nn.Module):
     """
 
     options: Options
+    process_group: Any
     block: int
     grouping: str
     pooled: bool
@@ -44,6 +47,7 @@ class Whitening(nn.Module):
     def whiten_by(self, options: Options, order: int, groups: int | None, device: Any, dtype: torch.dtype) -> None:
         """Keep the options, and make the buffers of (groups, or one if pooled) blocks of this order."""
         self.options = options
+        self.process_group = None
         where = {"device": device, "dtype": torch.promote_types(dtype, torch.float32)}
         leading = () if groups is None else (groups,)
         D = torch.eye(order, **where).expand(*leading, order, order).clone()
@@ -98,10 +102,7 @@ class Whitening(nn.Module):
             D = self.root(torch.where(fine, cov, torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)))
             fine = fine & D.isfinite().all()
             if _waits(x) and not fine:
-                self.refuse(
-                    f"the covariance plus eps = {self.options.eps} has no inverse square root by method "
-                    f"{self.options.method!r}; choose a larger eps"
-                )
+                self.refuse(self._singular())
         if self.training:
             self._average(mean, cov if self.options.running == "covariance" else D, fine)
         if not _waits(x):
@@ -115,15 +116,29 @@ class Whitening(nn.Module):
         Raises:
             ValueError: if there are no such patches.
         """
+        joins = self.options.sync and self.training and is_distributed()
+        if joins and len(x) == 0:
+            return joined(*of_none(x, patches), rows=0, group=self.process_group)
         patches.check(x.shape)
-        if torch.compiler.is_compiling():
-            return moments_in_graphs(x, patches)
-        return moments(x, patches, AUTO)
+        found = moments_in_graphs(x, patches) if torch.compiler.is_compiling() else moments(x, patches, AUTO)
+        if not joins:
+            return found
+        height, width = patches.output_size(*x.shape[2:])
+        return joined(*found, rows=len(x) * height * width, group=self.process_group)
 
     def root(self, cov: Tensor) -> Tensor:
         """The deconvolution matrix of a covariance that is finite."""
         o = self.options
-        return unguarded(cov, method=o.method, steps=o.steps, lower=o.lower, scaled_steps=o.scaled_steps)
+        try:
+            return unguarded(cov, method=o.method, steps=o.steps, lower=o.lower, scaled_steps=o.scaled_steps)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            self.refuse(self._singular())
+
+    def _singular(self) -> str:
+        return (
+            f"the covariance plus eps = {self.options.eps} has no inverse square root by method "
+            f"{self.options.method!r}; choose a larger eps"
+        )
 
     def averages(self) -> tuple[Tensor, Tensor]:
         """The running mean and the running D, or the root of the running covariance."""

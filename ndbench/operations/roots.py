@@ -122,6 +122,11 @@ def inverse_sqrt(
     return _guarded(A, function, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")
 
 
+def require_options(method: str, steps: int, lower: float, scaled_steps: int | None) -> None:
+    """Raise as `inverse_sqrt` would for these arguments."""
+    _Options(method, steps, lower, scaled_steps, "auto")
+
+
 def unguarded(
     A: Tensor, *, method: str, steps: int, lower: float, scaled_steps: int | None, backend: str = "auto"
 ) -> Tensor:

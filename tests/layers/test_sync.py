@@ -1,0 +1,122 @@
+"""Gloo processes on one machine, against one process with the joined batch."""
+
+import datetime
+import os
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch import multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear, convert_sync
+
+BATCHES = {2: (3, 5), 4: (3, 0, 4, 2)}
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        Deconv2d(4, 6, 3, padding=1, sampling_stride=1),
+        nn.Tanh(),
+        Deconv2d(6, 6, 3, groups=2, sampling_stride=2),
+        ChannelDeconv2d(6, affine=True, block=3, sampling_stride=1, running="covariance"),
+        nn.Flatten(),
+        DeconvLinear(6 * 16, 3, block=8),
+    ).double()
+
+
+def inputs(sizes):
+    """Batches that differ in mean and scale."""
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn((n, 4, 6, 6), generator=generator, dtype=torch.float64) * (k + 1) + k
+            for k, n in enumerate(sizes)]  # fmt: skip
+
+
+def step(network, x):
+    """Outputs, and the gradients of the sum of squares, after two batches."""
+    x = x.clone().requires_grad_()
+    network(x.detach() * 0.5)
+    y = network(x)
+    y.square().sum().backward()
+    return y.detach(), x.grad
+
+
+def start(rank, world, path, seconds=60):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", f"file://{path}", rank=rank, world_size=world, timeout=datetime.timedelta(seconds=seconds)
+    )
+
+
+def run_together(rank, world, folder):
+    start(rank, world, f"{folder}/rendezvous")
+    network = convert_sync(model())
+    parallel = DistributedDataParallel(network)
+    found = step(parallel, inputs(BATCHES[world])[rank])
+    gradients = [parameter.grad for parameter in network.parameters()]
+    torch.save((found, gradients, network.state_dict(), network.eval()(inputs((2,))[0])), f"{folder}/{rank}")
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_as_one_process_with_the_joined_batch(world, tmp_path):
+    multiprocessing.spawn(run_together, (world, str(tmp_path)), world)
+    alone = model()
+    y, dx = step(alone, torch.cat(inputs(BATCHES[world])))
+    results = [torch.load(tmp_path / str(rank)) for rank in range(world)]
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    torch.testing.assert_close(torch.cat([found[0] for found, *_ in results]), y, **close)
+    torch.testing.assert_close(torch.cat([found[1] for found, *_ in results]), dx, **close)
+    for _, gradients, state, evaluated in results:
+        for ours, parameter in zip(gradients, alone.parameters(), strict=True):
+            torch.testing.assert_close(ours * world, parameter.grad, **close)  # DistributedDataParallel averages
+        torch.testing.assert_close(state, alone.state_dict(), **close)
+        torch.testing.assert_close(evaluated, alone.eval()(inputs((2,))[0]), **close)
+
+
+def run_alone(rank, world, folder):
+    """One process falls out before the second batch; the others must not hang."""
+    start(rank, world, f"{folder}/rendezvous", seconds=5)
+    network = convert_sync(model())
+    x = inputs((3,) * world)[rank]
+    network(x)
+    if rank == 1:
+        os._exit(0)
+    try:
+        network(x)
+    except RuntimeError as error:
+        torch.save(str(error), f"{folder}/{rank}")
+    os._exit(0)
+
+
+def test_a_peer_that_dies_is_an_error(tmp_path):
+    multiprocessing.spawn(run_alone, (2, str(tmp_path)), 2)
+    assert torch.load(tmp_path / "0")
+
+
+def run_nan(rank, world, folder):
+    start(rank, world, f"{folder}/rendezvous")
+    network = convert_sync(model())
+    x = inputs((3,) * world)[rank]
+    with pytest.raises(ValueError, match="the running averages are as they were"):
+        network(x * (torch.nan if rank else 1))
+    assert network[0].num_batches_tracked == 0
+    with pytest.raises(ValueError, match="no process has any"):
+        network(x[:0])
+    dist.destroy_process_group()
+
+
+def test_bad_batches_are_refused_by_all(tmp_path):
+    multiprocessing.spawn(run_nan, (2, str(tmp_path)), 2)
+
+
+def test_alone_it_is_as_without():
+    x = inputs((4,))[0]
+    synced, plain = convert_sync(model()), model()
+    torch.testing.assert_close(step(synced, x), step(plain, x), rtol=0, atol=0)
+
+
+def test_nothing_to_convert():
+    with pytest.raises(ValueError, match="Linear has no layer of ndbench"):
+        convert_sync(nn.Linear(2, 2))

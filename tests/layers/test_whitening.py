@@ -1,0 +1,305 @@
+"""Running averages, what evaluation keeps, bad batches: what all layers share, shown on each."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ndbench.layers import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d, Deconv2d, DeconvLinear
+
+MAKERS = {
+    "Deconv2d": (lambda **o: Deconv2d(4, 3, 3, padding=1, **o), (5, 4, 7, 6)),
+    "separate": (lambda **o: Deconv2d(4, 4, 1, groups=2, **o), (5, 4, 7, 6)),
+    "DeconvLinear": (lambda **o: DeconvLinear(4, 3, block=2, **o), (30, 4)),
+    "ChannelDeconv1d": (lambda **o: ChannelDeconv1d(4, eps=1e-5, **o), (9, 4, 6)),
+    "ChannelDeconv2d": (lambda **o: ChannelDeconv2d(4, affine=True, eps=1e-5, **o), (5, 4, 7, 6)),
+    "ChannelDeconv3d": (lambda **o: ChannelDeconv3d(4, block=2, pooled=False, **o), (3, 4, 4, 6, 7)),
+}
+# how the compiler traces autograd functions
+compiles = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+every_layer = pytest.mark.parametrize(("make", "shape"), MAKERS.values(), ids=MAKERS)
+
+
+def batches(shape, count, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(5)
+    return [torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) + k for k in range(count)]
+
+
+def statistics(make, xs, **options):
+    """Mean and second of every batch alone."""
+    found = []
+    for x in xs:
+        alone = make(dtype=torch.float64, **options)
+        alone(x)
+        found.append((alone.running_mean, getattr(alone, alone._second)))
+    return found
+
+
+WEIGHTS = {
+    "exponential": ({"momentum": 0.3}, [0.7**2, 0.7, 1.0]),
+    "cumulative": ({"momentum": None}, [1.0, 1.0, 1.0]),
+    "last": ({"momentum": 1.0}, [0.0, 0.0, 1.0]),
+}
+
+
+@every_layer
+@pytest.mark.parametrize("running", ["deconvolution", "covariance"])
+@pytest.mark.parametrize(("options", "weights"), WEIGHTS.values(), ids=WEIGHTS)
+def test_averages(make, shape, running, options, weights):
+    xs = batches(shape, 3)
+    made = make(dtype=torch.float64, running=running, **options)
+    for x in xs:
+        made(x)
+    alone = statistics(make, xs, running=running)
+    for average, values in zip((made.running_mean, getattr(made, made._second)), zip(*alone, strict=True), strict=True):
+        wanted = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        torch.testing.assert_close(average, wanted, rtol=1e-12, atol=1e-12)
+    assert made.num_batches_tracked == 3
+
+
+@every_layer
+def test_averages_without_bias_correction_begin_at_the_identity(make, shape):
+    xs = batches(shape, 2)
+    made = make(dtype=torch.float64, momentum=0.3, bias_correction=False)
+    initial = made.running_deconv.clone()
+    for x in xs:
+        made(x)
+    (_, first), (_, second) = statistics(make, xs)
+    torch.testing.assert_close(made.running_deconv, 0.49 * initial + 0.21 * first + 0.3 * second)
+
+
+@every_layer
+def test_evaluation_takes_the_root_of_the_average_covariance(make, shape):
+    xs = batches(shape, 2)
+    made = make(dtype=torch.float64, running="covariance", momentum=None)
+    for x in xs:
+        made(x)
+    made.eval()
+    _, D = made.averages()
+    torch.testing.assert_close(D, made.root(sum(cov for _, cov in statistics(make, xs, running="covariance")) / 2))
+    before = made(xs[0])
+    assert before.isfinite().all()
+    made.running_cov.mul_(4)
+    with torch.no_grad():
+        made.running_mean.zero_()
+    torch.testing.assert_close(made.averages()[1], D / 2)  # five steps are homogeneous
+
+
+@every_layer
+def test_evaluation_keeps_what_it_folded_until_something_changes(make, shape, monkeypatch):
+    (x,) = batches(shape, 1)
+    made = make(dtype=torch.float64)
+    made(x)
+    made.eval()
+    calls, fold = [], made.fold
+    monkeypatch.setattr(made, "fold", lambda *a: calls.append(1) or fold(*a))
+    with torch.no_grad():
+        first = made(x)
+        assert torch.equal(made(x), first)
+        assert len(calls) == 1
+        for parameter in made.parameters():
+            parameter.mul_(2)
+        changed = made(x)
+        made.running_mean.add_(1)
+        made(x)
+    assert len(calls) == (3 if list(made.parameters()) else 2)
+    if list(made.parameters()):
+        torch.testing.assert_close(changed, 2 * first)
+
+
+@every_layer
+def test_evaluation_has_gradients_of_parameters_and_input(make, shape):
+    (x,) = batches(shape, 1)
+    made = make(dtype=torch.float64)
+    made(x)
+    made.eval()
+    with torch.no_grad():
+        kept = made(x)
+    with torch.inference_mode():
+        assert torch.equal(made(x), kept)
+    x.requires_grad_()
+    y = made(x)
+    assert torch.equal(y, kept)
+    for gradient in torch.autograd.grad(y.square().sum(), [x, *made.parameters()]):
+        assert gradient.abs().max() > 0
+
+
+@every_layer
+def test_state_dict_copy_and_pickle(make, shape):
+    (x,) = batches(shape, 1)
+    made = make(dtype=torch.float64)
+    made(x)
+    made.eval()
+    y = made(x)
+    other = make(dtype=torch.float64)
+    other.load_state_dict(made.state_dict())
+    file = io.BytesIO()
+    torch.save(made, file)
+    file.seek(0)
+    copies = (other.eval(), copy.deepcopy(made), pickle.loads(pickle.dumps(made)), torch.load(file, weights_only=False))
+    for same in copies:
+        assert torch.equal(same(x), y)
+    for same in copies[1:]:
+        with torch.no_grad():
+            same.running_deconv.mul_(2)
+        assert not torch.equal(same(x), y)
+        assert torch.equal(made(x), y)
+
+
+@every_layer
+def test_freezing(make, shape):
+    xs = batches(shape, 3)
+    made = make(dtype=torch.float64, freeze_after=2)
+    for x in xs[:2]:
+        made(x)
+    kept = made.running_deconv.clone()
+    y = made(xs[2])
+    assert torch.equal(made.running_deconv, kept)
+    assert made.num_batches_tracked == 2
+    assert torch.equal(y, made.eval()(xs[2]))
+
+
+@every_layer
+def test_without_averages_evaluation_uses_its_batch(make, shape):
+    (x,) = batches(shape, 1)
+    made = make(dtype=torch.float64, track_running_stats=False)
+    assert not [name for name in made.state_dict() if name not in ("weight", "bias")]
+    assert torch.equal(made(x), made.eval()(x))
+    with pytest.raises(RuntimeError, match="there are no running averages; track_running_stats is off"):
+        made.averages()
+
+
+BAD = {"NaN": torch.nan, "infinity": torch.inf, "overflow": 1e30}
+
+
+@every_layer
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_a_bad_batch_changes_nothing_and_says_so(make, shape, value):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    made(x)
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    bad = x.clone()
+    bad[0, :, ...] = value
+    with pytest.raises(ValueError, match="NaN, infinities, or numbers whose squares overflow float32; the running"):
+        made(bad)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+
+
+@compiles
+@every_layer
+def test_a_bad_batch_in_a_graph_is_reported_later(make, shape):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    made(x)
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    torch.compiler.reset()
+    assert torch.compile(made, backend="eager", fullgraph=True)(x * torch.nan).isnan().all()
+    assert made.faulty
+    for ask in (made.state_dict, made.eval):
+        made.faulty.fill_(True)
+        with pytest.raises(ValueError, match="a batch held NaN"):
+            ask()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+
+
+@every_layer
+def test_float16_does_not_overflow(make, shape):
+    (x,) = batches(shape, 1, torch.float16)
+    made = make(dtype=torch.float16)
+    assert made(x * 1000).isfinite().all()  # squares of 1000 are beyond float16
+    assert made.running_deconv.isfinite().all()
+
+
+@every_layer
+def test_constant_inputs_and_zero_channels(make, shape):
+    made = make(dtype=torch.float64)
+    y = made(torch.full(shape, 3.0, dtype=torch.float64))
+    assert y.isfinite().all()
+    (x,) = batches(shape, 1)
+    x[:, 1] = 0
+    assert made(x).isfinite().all()
+    assert made.eval()(x).isfinite().all()
+
+
+def test_constant_inputs_without_eps_have_no_root():
+    made = ChannelDeconv2d(4, eps=0.0)
+    with pytest.raises(ValueError, match="has no inverse square root by method 'newton_schulz'; choose a larger eps"):
+        made(torch.full((2, 4, 3, 3), 3.0))
+    assert made.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("method", ["spectral", "denman_beavers"])
+def test_singular_covariances_of_methods_that_invert(method):
+    made = ChannelDeconv2d(4, eps=0.0, method=method)
+    with pytest.raises(ValueError, match="choose a larger eps"):
+        made(torch.zeros(2, 4, 3, 3))
+    assert made.num_batches_tracked == 0
+
+
+def test_one_sample_and_one_patch():
+    made = Deconv2d(4, 3, 3, dtype=torch.float64)
+    x = batches((1, 4, 3, 3), 1)[0]
+    torch.testing.assert_close(made(x), made.bias.detach().view(1, 3, 1, 1))  # the patch is its own mean
+    assert DeconvLinear(4, 2)(torch.ones(1, 4)).isfinite().all()
+    assert Deconv2d(4, 3, 1)(torch.randn(1, 4, 1, 1)).isfinite().all()
+
+
+def test_fewer_rows_than_the_order_of_a_block():
+    made = Deconv2d(16, 3, 3, padding=1, dtype=torch.float64)
+    x = batches((1, 16, 4, 4), 1)[0]
+    assert made(x).isfinite().all()
+    assert made.running_deconv.shape == (144, 144)
+
+
+def test_meta_device():
+    made = Deconv2d(4, 3, 3, device="meta").train()
+    assert made.running_deconv.is_meta
+    assert made.state_dict().keys() == Deconv2d(4, 3, 3).state_dict().keys()
+
+
+@compiles
+@every_layer
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_without_a_break(make, shape, backend):
+    x = batches(shape, 1, torch.float32)[0].requires_grad_()
+    torch.manual_seed(0)
+    made = make()
+    same = copy.deepcopy(made)
+    torch.compiler.reset()
+    compiled = torch.compile(same, backend=backend, fullgraph=True)
+    g = torch.randn_like(made(x))
+    made(x)
+    wanted = torch.autograd.grad(made(x), [x, *made.parameters()], g)
+    for _ in range(2):
+        compiled(x)
+    found = torch.autograd.grad(compiled(x), [x, *same.parameters()], g)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(same.state_dict(), made.state_dict())
+    torch.testing.assert_close(torch.compile(same.eval(), backend=backend, fullgraph=True)(x), made.eval()(x))
+
+
+@every_layer
+def test_exported_for_evaluation(make, shape):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    made(x)
+    made.eval()
+    torch.testing.assert_close(torch.export.export(made, (x,)).module()(x), made(x))
+
+
+def test_training_by_one_batch_of_everything_is_algorithm_1():
+    """D = (X^T X / N + eps I)^(-1/2) of the centered patches X, written out."""
+    x = batches((6, 2, 5, 5), 1)[0]
+    made = Deconv2d(2, 18, 3, sampling_stride=1, eps=1e-3, method="spectral", bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        made.weight.copy_(torch.eye(18, dtype=torch.float64).view(18, 2, 3, 3))
+    X = functional.unfold(x, 3).mT.reshape(-1, 18)
+    X = X - X.mean(0)
+    values, vectors = torch.linalg.eigh(X.T @ X / len(X) + 1e-3 * torch.eye(18, dtype=torch.float64))
+    wanted = X @ vectors @ torch.diag(values**-0.5) @ vectors.T
+    torch.testing.assert_close(made(x).flatten(2).mT.reshape(-1, 18), wanted, rtol=1e-10, atol=1e-10)
