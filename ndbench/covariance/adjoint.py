@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ndbench.covariance.patches import Patches
+from ndbench.derivatives import smooth_call
 
 Algorithm = Callable[[Tensor, Patches], tuple[Tensor, Tensor]]
 Adjoint = Callable[[Tensor, Tensor, Tensor, Tensor, Patches], Tensor]
@@ -57,7 +59,8 @@ class Differentiated(torch.autograd.Function):
         """Keep what the derivatives need."""
         x, ctx.patches, ctx.algorithm, ctx.adjoint = inputs
         ctx.save_for_backward(x, output[0])
-        ctx.save_for_forward(x)
+        # the same for both: maps over a batch remember the dimensions of whichever is saved last
+        ctx.save_for_forward(x, output[0])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -68,8 +71,9 @@ class Differentiated(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, Tensor]:
         """The derivative in the direction of x's tangent."""
-        (x,) = ctx.saved_tensors
-        return tangent(x, tangents[0], ctx.patches, ctx.algorithm)
+        x, _ = ctx.saved_tensors
+        mean, cov = smooth_call(partial(tangent, patches=ctx.patches, algorithm=ctx.algorithm), x, tangents[0])
+        return mean, cov
 
 
 def tangent(x: Tensor, dx: Tensor, patches: Patches, algorithm: Algorithm) -> tuple[Tensor, Tensor]:

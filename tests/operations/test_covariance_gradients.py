@@ -1,5 +1,5 @@
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -167,12 +167,26 @@ def test_jacobians_and_maps_of_derivatives(algorithm, adjoint, grouping):
 def test_second_derivatives(algorithm, adjoint):
     f, x = squares(operation(algorithm, adjoint)), image(1, 4, 2, 2)
     H = hessian(f)(x)
-    assert_same([H], [jacrev(jacrev(f))(x)])
+    for twice in (jacrev(jacrev(f)), jacrev(jacfwd(f)), jacfwd(jacfwd(f))):
+        assert_same([H], [twice(x)])
     assert_same([H], [hessian(squares(operation("im2col", "autograd")))(x)])
     y = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(f(y), y, create_graph=True)
     (found,) = torch.autograd.grad(gradient, y, x)
     assert_same([found], [(H * x).sum((-4, -3, -2, -1))])
+
+
+@each_algorithm
+def test_third_derivatives(algorithm):
+    f, g = (squares(operation(*way)) for way in ((algorithm, "handwritten"), ("im2col", "autograd")))
+    x = image(1, 2, 1, 2)
+    expected = jacrev(jacrev(jacrev(g)))(x)
+    assert expected.abs().max() > 0.1
+    for modes in product((jacrev, jacfwd), repeat=3):
+        found = f
+        for mode in modes:
+            found = mode(found)
+        assert_same([found(x)], [expected])
 
 
 @each_adjoint

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
-from torch.func import grad, hessian, jvp, vjp, vmap
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 from ndbench import deconvolve, deconvolved_conv2d, deconvolved_linear, inverse_sqrt_to_tolerance, patch_covariance
 
@@ -69,9 +69,14 @@ def test_vmap(function, x):
 
 
 @every_operation
-def test_hessian_is_symmetric(function, x):
-    H = hessian(lambda x: (function(x) ** 2).sum())(x).reshape(x.numel(), x.numel())
-    torch.testing.assert_close(H, H.mT, rtol=1e-8, atol=1e-8 * float(H.abs().max()))
+def test_hessian_is_symmetric_and_the_same_in_every_mode(function, x):
+    def loss(x):
+        return (function(x) ** 2).sum()
+
+    second = [f(x) for f in (hessian(loss), jacrev(jacrev(loss)), jacrev(jacfwd(loss)), jacfwd(jacfwd(loss)))]
+    H, *others = (found.reshape(x.numel(), x.numel()) for found in second)
+    for other in (H.mT, *others):
+        torch.testing.assert_close(H, other, rtol=1e-8, atol=1e-8 * float(H.abs().max()))
 
 
 @every_operation

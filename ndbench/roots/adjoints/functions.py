@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from ndbench.roots.adjoints.smooth import TensorMap, directional, smooth_call, transposed, zeros_for_none
+from ndbench.derivatives import TensorMap, directional, smooth_call, transposed, zeros_for_none
 
 Saved = tuple[Tensor, ...]
 
