@@ -1,9 +1,7 @@
 """Mean and covariance by kernels, with their adjoint; every other derivative is that of PyTorch's operations."""
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -11,6 +9,7 @@ from ndbench.covariance import lagged
 from ndbench.covariance.adjoint import tangent
 from ndbench.covariance.adjoint_pixels import lagged_adjoint
 from ndbench.covariance.patches import Patches
+from ndbench.derivatives import TensorMap, directional, smooth_call, transposed, zeros_for_none
 from ndbench.kernels.covariance import algorithm_of
 from ndbench.kernels.covariance.adjoint import adjoint
 from ndbench.kernels.precision import products_of_shifted, require_precision
@@ -51,7 +50,7 @@ class ByKernels(Function):
         """Keep what the derivatives need."""
         x, ctx.patches, _, ctx.precision = inputs
         ctx.save_for_backward(x, output[0])
-        ctx.save_for_forward(x)
+        ctx.save_for_forward(x, output[0])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -63,8 +62,9 @@ class ByKernels(Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, Tensor]:
         """The derivative in the direction of x's tangent."""
-        (x,) = ctx.saved_tensors
-        return tangent(x.float(), tangents[0].float(), ctx.patches, lagged)
+        x, _ = ctx.saved_tensors
+        mean, cov = smooth_call(tangent_in_torch(ctx.patches), x, tangents[0])
+        return mean, cov
 
     @staticmethod
     def vmap(*_: Any) -> NoReturn:
@@ -91,16 +91,15 @@ class AdjointByKernels(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """That of the same adjoint in PyTorch's operations."""
-        pull_back = torch.func.vjp(in_torch(ctx.patches), *ctx.saved_tensors)[1]
-        return *pull_back(gradient), None, None
+        at = ctx.saved_tensors
+        return *smooth_call(transposed(in_torch(ctx.patches), len(at)), *at, gradient), None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         """That of the same adjoint in PyTorch's operations."""
         at = ctx.saved_tensors
-        given = tuple(torch.zeros_like(p) if t is None else t for p, t in zip(at, tangents, strict=False))
-        found: Tensor = torch.func.jvp(in_torch(ctx.patches), at, given)[1]
-        return found
+        given = zeros_for_none(at, tangents[: len(at)])
+        return smooth_call(directional(in_torch(ctx.patches), len(at)), *at, *given)[0]
 
     @staticmethod
     def vmap(*_: Any) -> NoReturn:
@@ -108,9 +107,14 @@ class AdjointByKernels(Function):
         refuse_vmap()
 
 
-def in_torch(patches: Patches) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+def tangent_in_torch(patches: Patches) -> TensorMap:
+    """(x, dx) -> the derivative of mean and covariance, in float32."""
+    return lambda x, dx: tangent(x.float(), dx.float(), patches, lagged)
+
+
+def in_torch(patches: Patches) -> TensorMap:
     """The adjoint in PyTorch's operations, of x's type."""
-    return lambda x, mean, dmean, dcov: lagged_adjoint(x.float(), mean, dmean, dcov, patches).to(x.dtype)
+    return lambda x, mean, dmean, dcov: (lagged_adjoint(x.float(), mean, dmean, dcov, patches).to(x.dtype),)
 
 
 def refuse_vmap() -> NoReturn:
