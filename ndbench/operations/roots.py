@@ -90,9 +90,11 @@ def inverse_sqrt(
 
         The gradient of "reverse", "eigenbasis" and "lyapunov" is symmetric, that of A -> f((A + A^T) / 2), since the
         function is defined on symmetric matrices; "autograd" returns another representative. It is zero for matrices
-        at fault. With these three, double backward, forward mode and torch.func work to any order; torch.compile has
-        the gradient. vmap and full graphs need check=False. "denman_beavers" with "autograd" refuses forward mode,
-        which PyTorch gets wrong there; "scipy_sqrtm" and "scipy_power" refuse every derivative.
+        at fault. With these three, double backward, forward mode and torch.func work to any order; vmap and full graphs
+        need check=False. torch.compile has the gradient, and compiles the transforms of torch.func in reverse mode
+        (those of "spectral" not one in the other). A second derivative of a compiled function is lost in PyTorch
+        without an error, for torch.exp too. "denman_beavers" with "autograd" refuses forward mode, which PyTorch gets
+        wrong there; "scipy_sqrtm" and "scipy_power" refuse every derivative.
 
     Raises:
         TypeError: if A is not a real floating-point tensor.

@@ -327,6 +327,30 @@ def test_compiled(method, adjoint):
     assert (X.grad[3] == 0).all()
 
 
+NESTED = {
+    "vmap of grad": lambda loss: vmap(grad(loss)),
+    "grad of vmap": lambda loss: grad(lambda X: vmap(loss)(X).sum()),
+    "grad of grad": lambda loss: grad(lambda X: (grad(lambda X: vmap(loss)(X).sum())(X) ** 2).sum()),
+    "three times": lambda loss: grad(lambda X: (jacrev(jacrev(loss))(X[0]) ** 2).sum()),
+}
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("method", ["newton_schulz", "denman_beavers", "spectral"])
+def test_compiled_transforms_of_transforms(method, nested):
+    def loss(X):
+        return (inverse_sqrt(X, method=method, steps=3, check=False) * G[0]).sum()
+
+    torch._dynamo.reset()
+    compiled = torch.compile(nested(loss), backend="aot_eager", fullgraph=True)
+    if method == "spectral":
+        with pytest.raises(torch._dynamo.exc.Unsupported, match=r"'spectral' inside several transforms of torch\.func"):
+            compiled(A)
+    else:
+        expected = nested(loss)(A)
+        torch.testing.assert_close(compiled(A), expected, rtol=1e-11, atol=1e-11 * float(expected.abs().max()))
+
+
 def test_compiled_with_checks():
     torch._dynamo.reset()
     torch.testing.assert_close(torch.compile(inverse_sqrt, backend="eager")(A), inverse_sqrt(A), rtol=0, atol=0)

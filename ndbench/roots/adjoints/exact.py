@@ -7,8 +7,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from ndbench.roots.adjoints.functions import Saved, apply, symmetric_part, with_adjoint
+from ndbench.roots.adjoints.functions import Saved, apply, in_compiled_transforms, symmetric_part, with_adjoint
 from ndbench.roots.precision import identity_like, working_type
+
+NOT_COMPILED = (
+    "inverse_sqrt: method 'spectral' inside several transforms of torch.func, as grad of grad or vmap of grad, cannot "
+    "be compiled; call the transforms without torch.compile, or use an iteration"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class _SmoothSpectral:
         return working_type(dtype)
 
     def run(self, A: Tensor) -> Saved:
+        if in_compiled_transforms():
+            raise NotImplementedError(NOT_COMPILED)
         D = with_adjoint(A, Spectral(lyapunov=True))
         return D, D
 

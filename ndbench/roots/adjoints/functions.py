@@ -64,19 +64,39 @@ def with_adjoint(A: Tensor, recurrence: Recurrence) -> Tensor:
     """The map of `recurrence` at A, (..., n, n), with its hand-written adjoint.
 
     The map is defined on symmetric matrices, so its gradient is symmetric: that of A -> f((A + A^T) / 2). A compiled
-    graph has the first derivative in reverse mode only; in forward mode the graph is interrupted.
+    graph has the first derivative in reverse mode only; in forward mode the graph is interrupted. Where transforms of
+    torch.func are compiled one in the other, the graph holds the operations of the `smooth` relative.
     """
     W = A.to(recurrence.computed_in(A.dtype))
-    if in_compiled_reverse_mode():
-        D: Tensor = apply(_FirstOrder, W, recurrence)[0]
+    if not in_compiled_reverse_mode():
+        D: Tensor = uncompiled(_Map, W, recurrence)[0]
+    elif in_compiled_transforms():
+        D = _map(recurrence)(W)[0]
     else:
-        D = uncompiled(_Map, W, recurrence)[0]
+        D = apply(_FirstOrder, W, recurrence)[0]
     return D.to(A.dtype)
 
 
 def in_compiled_reverse_mode() -> bool:
     """Whether Dynamo traces, outside forward mode: there it differentiates operations, whatever a function's jvp."""
     return torch.compiler.is_compiling() and forward_ad._current_level < 0
+
+
+def in_compiled_transforms() -> bool:
+    """Whether Dynamo traces several transforms of torch.func, one in the other.
+
+    There the graph of an autograd function has no gradient but zero, without an error, and cannot be mapped.
+    """
+    return torch.compiler.is_compiling() and transforms() > 1
+
+
+def transforms() -> int:
+    """How many transforms of torch.func are under way."""
+    return len(torch._C._functorch.get_interpreter_stack() or ())
+
+
+# Dynamo cannot trace it, but is inside the transforms itself while it traces
+transforms._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def uncompiled(function: type[Function], *arguments: Any) -> Any:
