@@ -120,14 +120,16 @@ class Patches:
             )
 
 
-def pair(name: str, value: Pair, *, least: int) -> tuple[int, int]:
+def pair(name: str, value: Pair, *, least: int, operation: str = "patch_covariance") -> tuple[int, int]:
     """Read one integer as two equal ones, each at least `least`."""
     try:
         values = [operator.index(v) for v in (value if isinstance(value, Sequence) else (value, value))]
     except TypeError as error:
-        raise TypeError(f"patch_covariance: {name} must be an integer or a pair of integers; got {value!r}") from error
+        raise TypeError(f"{operation}: {name} must be an integer or a pair of integers; got {value!r}") from error
     if len(values) != 2 or min(values) < least:
-        refuse(f"{name} must be an integer or a pair of integers, at least {least}; got {value!r}")
+        raise ValueError(
+            f"{operation}: {name} must be an integer or a pair of integers, at least {least}; got {value!r}"
+        )
     return values[0], values[1]
 
 

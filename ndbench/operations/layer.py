@@ -83,9 +83,10 @@ def deconvolved_conv2d(
         before they are rounded.
 
     Raises:
-        TypeError: if a tensor is not real floating point, or the types differ.
-        ValueError: as `patch_covariance`, `inverse_sqrt` and `deconvolve`; or if the groups do not divide the channels,
-            the block does not divide the channels of a group, or blocks of several groups are interleaved.
+        TypeError: if a tensor is not real floating point, the types differ, or a size is not an integer.
+        ValueError: as `patch_covariance`, `inverse_sqrt` and `deconvolve`; or if the groups do not divide the channels
+            or the outputs, the block does not divide the channels of a group, or blocks of several groups are
+            interleaved.
 
     Example:
         >>> import torch
@@ -100,6 +101,10 @@ def deconvolved_conv2d(
         Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1 and Eq. 4.
     """
     block = convolution_block(x, weight, bias, groups, block)
+    sampling_stride = pair("sampling_stride", sampling_stride, least=1, operation=CONV2D)
+    stride = pair("stride", stride, least=1, operation=CONV2D)
+    padding = pair("padding", padding, least=0, operation=CONV2D)
+    dilation = pair("dilation", dilation, least=1, operation=CONV2D)
     if grouping == "interleaved" and groups > 1:
         refuse(CONV2D, f'interleaved blocks spread over all {groups} groups; use grouping="channel"')
     mean, cov = patch_covariance(
@@ -125,8 +130,7 @@ def deconvolved_conv2d(
         adjoint=root_adjoint,
     )
     weight, bias = folded(weight, bias, mean, D, grouping)
-    moves = pair("stride", stride, least=1), pair("padding", padding, least=0), pair("dilation", dilation, least=1)
-    return functional.conv2d(x, weight, bias, *moves, groups)
+    return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def deconvolved_linear(
@@ -237,11 +241,15 @@ def convolution_block(x: Tensor, weight: Tensor, bias: Tensor | None, groups: in
     check_tensors(CONV2D, x, weight, bias)
     if x.ndim != 4 or weight.ndim != 4:
         refuse(CONV2D, f"x and weight must have four dimensions; got shapes {tuple(x.shape)} and {tuple(weight.shape)}")
+    if isinstance(groups, bool) or not isinstance(groups, int):
+        raise TypeError(f"{CONV2D}: groups must be an integer; got {groups!r}")
     if groups < 1 or weight.shape[1] * groups != x.shape[1]:
         refuse(
             CONV2D,
             f"the weight must have C / groups = {x.shape[1]} / {groups} channels; got shape {tuple(weight.shape)}",
         )
+    if len(weight) % groups:
+        refuse(CONV2D, f"the {groups} groups must divide the {len(weight)} outputs of the weight")
     if block is not None and (block < 1 or weight.shape[1] % block):
         refuse(CONV2D, f"block must divide the {weight.shape[1]} channels of a group; got {block}")
     return weight.shape[1] if block is None else block

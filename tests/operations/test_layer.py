@@ -277,6 +277,11 @@ def test_leaves_its_arguments_alone(correction):
         (((2, 4, 3, 3), (4, 2, 1, 1)), {"groups": 2, "block": 4}, ValueError, "block must divide the 2 channels"),
         (((2, 4, 3, 3), (3, 4, 1, 1)), {"block": 0}, ValueError, "block must divide the 4 channels of a group; got 0"),
         (((2, 4, 3, 3), (4, 2, 2, 2)), {"groups": 2, "grouping": "interleaved"}, ValueError, "interleaved blocks"),
+        (((2, 4, 3, 3), (3, 2, 1, 1)), {"groups": 2, "pooled": True}, ValueError, "the 2 groups must divide the 3 out"),
+        (((2, 4, 3, 3), (4, 2, 1, 1)), {"groups": 2.0}, TypeError, "groups must be an integer; got 2.0"),
+        (((2, 4, 3, 3), (3, 4, 1, 1)), {"stride": 0}, ValueError, "stride must be .* at least 1; got 0"),
+        (((2, 4, 3, 3), (3, 4, 1, 1)), {"sampling_stride": 0}, ValueError, "sampling_stride must be .*; got 0"),
+        (((2, 4, 3, 3), (3, 4, 1, 1)), {"padding": "same"}, TypeError, "padding must be .*; got 'same'"),
     ],
 )
 def test_refused_convolutions(arguments, options, error, message):
