@@ -156,8 +156,9 @@ def inverse_sqrt_to_tolerance(
     ill-conditioned matrices end as stagnated, with an answer as good as the type allows; "denman_beavers" judges M,
     which does converge. A matrix that ended is frozen: batch mates do not change its answer.
 
-    D has no derivative: the number of steps is no smooth function of A, and at A = I none at all are taken.
-    Differentiate `inverse_sqrt`, whose method "spectral" has the gradient of the root.
+    D and the residual have no derivative: the number of steps is no smooth function of A, and at A = I none at all are
+    taken. Differentiate `inverse_sqrt`, whose method "spectral" has the gradient of the root. torch.compile runs the
+    iteration between its graphs.
 
     Args:
         A: symmetric positive definite, shape (..., n, n), as for `inverse_sqrt`.
@@ -174,7 +175,7 @@ def inverse_sqrt_to_tolerance(
 
     Raises:
         TypeError, ValueError: as `inverse_sqrt`; ValueError also for a direct method.
-        NotImplementedError: when a derivative of D is asked for.
+        NotImplementedError: when a derivative of D or of the residual is asked for.
         RuntimeError: under torch.func.vmap, which hides the values that the number of steps depends on.
 
     Example:
@@ -208,7 +209,8 @@ def inverse_sqrt_to_tolerance(
         raise RuntimeError(
             f"{name}: the number of steps depends on values, which torch.func.vmap hides; pass the batch itself"
         ) from error
-    return replace(ended, D=severed(ended.D, A, f"{name}: D has no derivative; differentiate ndbench.inverse_sqrt"))
+    refusal = f"{name}: D and the residual have no derivative; differentiate ndbench.inverse_sqrt"
+    return replace(ended, D=severed(ended.D, A, refusal), residual=severed(ended.residual, A, refusal))
 
 
 @torch.no_grad()

@@ -117,18 +117,33 @@ def test_vmap_cannot_check(layer):
         vmap(lambda x: layer(x, eps=0.1))(torch.stack([x, x]))
 
 
+@pytest.mark.parametrize("part", ["D", "residual"])
 @pytest.mark.parametrize("differentiate", [grad, lambda loss: lambda x: jvp(loss, (x,), (x,))[1]], ids=["grad", "jvp"])
-def test_a_root_to_tolerance_has_no_derivative(differentiate):
+def test_a_root_to_tolerance_has_no_derivative(differentiate, part):
     def loss(A):
-        return inverse_sqrt_to_tolerance(A).D.sum()
+        return getattr(inverse_sqrt_to_tolerance(A), part).sum()
 
-    with pytest.raises(NotImplementedError, match=r"D has no derivative; differentiate ndbench\.inverse_sqrt"):
+    with pytest.raises(NotImplementedError, match=r"have no derivative; differentiate ndbench\.inverse_sqrt"):
         differentiate(loss)(torch.eye(3, dtype=torch.float64))
+
+
+def test_a_root_to_tolerance_runs_between_compiled_graphs():
+    def root(A):
+        return inverse_sqrt_to_tolerance(2 * A).D
+
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(root, backend="eager")(COV), root(COV))
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        torch.compile(root, backend="eager", fullgraph=True)(COV)
+    torch._dynamo.reset()
+    with pytest.raises(NotImplementedError, match="D and the residual have no derivative"):
+        torch.compile(root, backend="eager")(COV.clone().requires_grad_()).sum().backward()
 
 
 def test_a_root_to_tolerance_refuses_backward():
     A = torch.eye(3, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(NotImplementedError, match="D has no derivative"):
+    with pytest.raises(NotImplementedError, match="D and the residual have no derivative"):
         inverse_sqrt_to_tolerance(A).D.sum().backward()
 
 
