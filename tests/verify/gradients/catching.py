@@ -6,7 +6,7 @@ from ndbench.catalog import Implementation
 from ndbench.verify.check import Check
 from ndbench.verify.gradients.suite import CHECKS
 from ndbench.verify.verdict import Status, Verdict
-from tests.verify.gradients.sabotaged_gradients import Sabotage
+from tests.verify.gradients.wrong_gradients import Sabotage
 
 BY_NAME = {(check.operation, check.name): check for check in CHECKS}
 BROKEN_PROMISE = "BrokenPromise: promises"

@@ -5,7 +5,8 @@ import sys
 import torch
 
 from tests.verify.gradients.catching import caught_by
-from tests.verify.gradients.sabotaged_gradients import SABOTAGE, Sabotage
+from tests.verify.gradients.sabotaged_gradients import SABOTAGE
+from tests.verify.gradients.wrong_gradients import Sabotage
 
 HEAD = """# Wrong gradients, and the rung that catches each
 

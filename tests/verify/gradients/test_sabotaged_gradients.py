@@ -10,7 +10,9 @@ from ndbench.verify.gradients.suite import CHECKS, FAMILY
 from ndbench.verify.verdict import Status
 from tests.verify.gradients.catching import BY_NAME, caught_by, posed
 from tests.verify.gradients.sabotage_table import row
-from tests.verify.gradients.sabotaged_gradients import NS5, RIGHT, ROOTS, SABOTAGE, SPECTRAL, changed
+from tests.verify.gradients.sabotaged_gradients import RIGHT, SABOTAGE
+from tests.verify.gradients.sabotaged_roots import NS5, ROOTS, SPECTRAL, zeros
+from tests.verify.gradients.wrong_gradients import changed
 
 MINIMAX = [ROOTS["minimax_cubic.T5"], ROOTS["minimax_quintic.T5"]]
 
@@ -35,10 +37,10 @@ def test_the_table_says_what_is_not_caught():
 
 @pytest.mark.parametrize("base", [NS5, SPECTRAL, *MINIMAX], ids=lambda base: base.name)
 def test_no_budget_lets_zeros_pass(base):
-    zeros = replace(base, function=changed(lambda g, *_: torch.zeros_like(g), base.function), unchecked=None)
+    wrong = replace(base, function=changed(zeros, base.function), unchecked=None)
     for check in (BY_NAME["inverse-sqrt", f"{FAMILY}{rung}"] for rung in ("closed-form", "repeated")):
-        for problem in posed(check, zeros):
-            assert check(zeros, problem).status != Status.PASSED, problem.name
+        for problem in posed(check, wrong):
+            assert check(wrong, problem).status != Status.PASSED, problem.name
 
 
 def test_every_rung_has_a_sabotage():
