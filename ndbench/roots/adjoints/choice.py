@@ -30,7 +30,10 @@ SMALLEST_ORDER = 128
 """From here eigh costs less than the products it saves, on a CPU: at n = 64 it takes twice as long."""
 
 FEWEST_STEPS = 4
-"""With three, forward and backward took 0.6 to 1.1 of the loop's time at n = 128 to 576; with four 0.4 to 0.9."""
+"""With three, forward and backward took 0.6 to 1.1 of the loop's time at n = 128 to 576; with four 0.4 to 0.9.
+
+`python -m benchmarks.gradients --steps 3 --orders 128 288 576` measures it.
+"""
 
 LARGEST_GROWTH = 100.0
 """Of errors in small eigenvalues, which eigh makes of the size u ||A||: the loop's are smaller, and grow as much."""
