@@ -239,7 +239,7 @@ INVERSE_SQRT = (
         )
         for adjoint in ("autograd", "reverse", "eigenbasis")
     ),
-    # torch differentiates slogdet wrongly in forward mode, so that is refused
+    # torch differentiates the Cholesky inverse wrongly in forward mode, so that is refused
     _steps("denman_beavers", 9, 4, adjoint="autograd", derivatives=("reverse", "second")),
     _steps("denman_beavers", 9, 4, adjoint="reverse"),
     *_kernels("newton_schulz", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
@@ -312,7 +312,7 @@ DECONVOLUTION = (Implementation("deconvolve", "deconvolution", deconvolve),)
 def _layer(function: Callable[..., Tensor], variant: str = "", **options: str) -> Implementation:
     """A whole layer with options that do not change what it computes."""
     name = function.__name__
-    # plain autograd has no forward mode through determinantal scaling
+    # plain autograd has no forward mode through the Cholesky inverse of the product form
     promised = ("reverse", "second") if options.get("root_adjoint") == "autograd" else DERIVATIVES
     return Implementation(name + variant, name.replace("_", "-"), partial(function, **options), derivatives=promised)
 
