@@ -15,7 +15,7 @@ from ndbench.verify.covariance_answers import call, product_roundoff, shape_of
 from ndbench.verify.covariance_budgets import arithmetic, rounded_products
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, transposed
-from ndbench.verify.gradients.differentiation import Function, gradient, record
+from ndbench.verify.gradients.differentiation import Function, gradient, inputs_changed, interleaved
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import CovarianceGradientProblem
 from ndbench.verify.gradients.wiring import second_derivative as second_derivative_of
@@ -69,14 +69,8 @@ def second_derivative(implementation: Implementation, problem: CovarianceGradien
 
 def interleaving(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
     """The gradient is the same bit by bit after another pass in between, and x and G stay what they were."""
-    function, upstream, device = _function(implementation, problem), _upstream(problem), implementation.place
-    x = problem.x()
-    wanted = gradient(function, x, upstream, device)
-    first, kept = record(function, x, device), [G.to(device, copy=True) for G in upstream]
-    record(function, 2 * x.flip(-1), device).pull_back([-G for G in upstream])
-    differ = (first.pull_back(kept) != wanted).sum() + (first.leaf.detach().cpu() != x).sum()
-    differ = differ + sum((a.cpu() != b).sum() for a, b in zip(kept, upstream, strict=True))
-    return Measurement(float(differ), 0.0)
+    asked = _function(implementation, problem), problem.x(), _upstream(problem), implementation.place
+    return Measurement(interleaved(*asked) + inputs_changed(*asked), 0)
 
 
 @lru_cache(maxsize=64)

@@ -99,6 +99,23 @@ def gradient(function: Function, x: Tensor, upstream: Sequence[Tensor], device: 
     return record(function, x, device).pull_back([G.clone() for G in upstream])
 
 
+def interleaved(function: Function, x: Tensor, upstream: Sequence[Tensor], device: str = "cpu") -> int:
+    """How many entries of a gradient differ once another pass of the same shape comes between its two halves."""
+    wanted = gradient(function, x, upstream, device)
+    first = record(function, x, device)
+    record(function, 2 * x.flip(0), device).pull_back([-G for G in upstream])
+    return int((first.pull_back([G.clone() for G in upstream]) != wanted).sum())
+
+
+def inputs_changed(function: Function, x: Tensor, upstream: Sequence[Tensor], device: str = "cpu") -> int:
+    """How many entries of x and G are not what they were after the backward pass."""
+    given = [G.to(device, copy=True) for G in upstream]
+    recorded = record(function, x, device)
+    recorded.pull_back(given)
+    pairs = zip((recorded.leaf, *given), (x, *upstream), strict=True)
+    return sum(int((after.detach().cpu() != before).sum()) for after, before in pairs)
+
+
 def forward_derivative(function: Function, x: Tensor, E: Tensor) -> tuple[Tensor, ...]:
     """J E by forward-mode differentiation, in float64.
 

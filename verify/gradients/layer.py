@@ -22,7 +22,7 @@ from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
 from ndbench.verify.gradients.differences import best_difference, directional_difference, transposed
-from ndbench.verify.gradients.differentiation import Function, gradient, record
+from ndbench.verify.gradients.differentiation import Function, gradient, inputs_changed, interleaved
 from ndbench.verify.gradients.layer_problems import LayerProblem
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.truths import condition, rounding
@@ -130,23 +130,19 @@ def dot_product(implementation: Implementation, problem: LayerProblem) -> Measur
 @with_share
 def interleaving(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """The gradient is the same bit by bit after another pass in between; measured is how many entries differ."""
-    function = function_of(implementation, problem)
-    x, G, device = problem.x(), truth(problem).upstream, implementation.place
-    wanted = gradient(function, x, [G], device)
-    first = record(function, x, device)
-    record(function, 2 * x.flip(-1), device).pull_back([-G])
-    return Measurement(float((first.pull_back([G.clone()]) != wanted).sum()), 0.0)
+    function, G = function_of(implementation, problem), truth(problem).upstream
+    return Measurement(interleaved(function, problem.x(), [G], implementation.place), 0)
 
 
 @with_share
 def inputs_unchanged(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """x, weight, bias and G are what they were after the backward pass: the number of entries that differ is 0."""
-    x, weight, bias = (tensor.to(implementation.place, copy=True) for tensor in _tensors(problem))
-    recorded = record(lambda x: call(implementation, problem, x, weight, bias), x, implementation.place)
-    G = truth(problem).upstream.to(implementation.place, copy=True)
-    recorded.pull_back([G])
-    pairs = zip((recorded.leaf, weight, bias, G), (*_tensors(problem), truth(problem).upstream), strict=True)
-    return Measurement(float(sum((after.detach().cpu() != before).sum() for after, before in pairs)), 0.0)
+    x, *given = _tensors(problem)
+    weight, bias = (tensor.to(implementation.place, copy=True) for tensor in given)
+    G, place = truth(problem).upstream, implementation.place
+    changed = inputs_changed(lambda x: call(implementation, problem, x, weight, bias), x, [G], place)
+    changed += sum(int((a.cpu() != b).sum()) for a, b in zip((weight, bias), given, strict=True))
+    return Measurement(changed, 0)
 
 
 @with_share
