@@ -2,38 +2,47 @@
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 import torch
+from hypothesis import assume
+from hypothesis import strategies as st
 
 from ndbench.covariance import Patches
 
 
-def column(x, patches, channel, i, j):
-    """The values of one column of the patch matrix, row by row."""
+def places(shape, patches, channel, i, j):
+    """The pixel that one column of the patch matrix holds in each row; None in the padding."""
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = patches.kernel_size, patches.stride, patches.padding, patches.dilation
-    images, _, height, width = x.shape
-    values = []
+    images, _, height, width = shape
+    found = []
     for n in range(images):
         for top in range(-ph, height + ph - dh * (kh - 1), sh):
             for left in range(-pw, width + pw - dw * (kw - 1), sw):
                 r, q = top + dh * i, left + dw * j
-                inside = 0 <= r < height and 0 <= q < width
-                values.append(x[n, channel, r, q] if inside else 0.0)
-    return values
+                found.append((n, channel, r, q) if 0 <= r < height and 0 <= q < width else None)
+    return found
+
+
+def grouped_places(shape, patches):
+    """The places of the columns of each group."""
+    channels, (kh, kw) = shape[1], patches.kernel_size
+    columns = [places(shape, patches, *at) for at in product(range(channels), range(kh), range(kw))]
+    groups = 1 if patches.block is None else channels // patches.block
+    if patches.grouping == "interleaved":
+        return [columns[g::groups] for g in range(groups)]
+    width = len(columns) // groups
+    return [columns[g * width : (g + 1) * width] for g in range(groups)]
 
 
 def enumerated(x, patches):
     """Mean and covariance of the patches in float64."""
     x = x.detach().double().numpy()
-    channels, (kh, kw) = x.shape[1], patches.kernel_size
-    columns = [column(x, patches, c, i, j) for c in range(channels) for i in range(kh) for j in range(kw)]
-    groups = 1 if patches.block is None else channels // patches.block
-    members = [[] for _ in range(groups)]
-    for number, values in enumerate(columns):
-        group = number % groups if patches.grouping == "interleaved" else number // (len(columns) // groups)
-        members[group].append(values)
+    members = [
+        [[0.0 if at is None else x[at] for at in column] for column in columns]
+        for columns in grouped_places(x.shape, patches)
+    ]
     if patches.pooled:
         members = [[list(chain(*parts)) for parts in zip(*members, strict=True)]]
     found = [moments(np.array(group)) for group in members]
@@ -126,3 +135,26 @@ CASES = (
     case((2, 2, 6, 7), 3, offset=1e3),
     case((2, 4, 6, 7), 3, offset=1e3, block=2, grouping="interleaved"),
 )
+
+
+def drawn(data, padding, size):
+    """A case of any geometry and grouping that hypothesis draws, with padding and image up to these sizes."""
+
+    def pair(low, high):
+        return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)))
+
+    kernel, stride, padding, dilation, size = pair(1, 4), pair(1, 4), pair(0, padding), pair(1, 3), pair(1, size)
+    span = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(size, padding, dilation, kernel, strict=True)]
+    assume(min(span) >= 1)
+    block, groups = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 4))
+    patches = Patches.of(
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        block=block,
+        pooled=data.draw(st.booleans()),
+        grouping=data.draw(st.sampled_from(["channel", "interleaved"])),
+    )
+    shape = (data.draw(st.integers(1, 2)), block * groups, *size)
+    return Case(shape, patches, seed=data.draw(st.integers(0, 99)))

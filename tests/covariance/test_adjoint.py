@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,7 +17,7 @@ from ndbench.covariance.im2col import im2col, im2col_adjoint
 from ndbench.covariance.lagged import lagged
 from ndbench.covariance.pieces import Axis
 from ndbench.covariance.shifted import shifted
-from tests.covariance.enumeration import CASES, Case, case, enumerated
+from tests.covariance.enumeration import CASES, Case, case, drawn, enumerated, grouped_places
 
 ADJOINTS = {im2col: im2col_adjoint, shifted: shifted_adjoint, lagged: lagged_adjoint}
 
@@ -47,30 +47,6 @@ def upstream(case, dtype=torch.float64):
     groups = () if patches.pooled else (patches.groups(C),)
     shapes = ((*groups, F), (*groups, F, F))
     return [torch.randn(shape, dtype=torch.float64, generator=generator).to(dtype) for shape in shapes]
-
-
-def places(shape, patches, channel, i, j):
-    """The pixel that one column of the patch matrix holds in each row; None in the padding."""
-    (kh, kw), (sh, sw), (ph, pw), (dh, dw) = patches.kernel_size, patches.stride, patches.padding, patches.dilation
-    images, _, height, width = shape
-    found = []
-    for n in range(images):
-        for top in range(-ph, height + ph - dh * (kh - 1), sh):
-            for left in range(-pw, width + pw - dw * (kw - 1), sw):
-                r, q = top + dh * i, left + dw * j
-                found.append((n, channel, r, q) if 0 <= r < height and 0 <= q < width else None)
-    return found
-
-
-def grouped_places(shape, patches):
-    """The places of the columns of each group."""
-    channels, (kh, kw) = shape[1], patches.kernel_size
-    columns = [places(shape, patches, *at) for at in product(range(channels), range(kh), range(kw))]
-    groups = 1 if patches.block is None else channels // patches.block
-    if patches.grouping == "interleaved":
-        return [columns[g::groups] for g in range(groups)]
-    width = len(columns) // groups
-    return [columns[g * width : (g + 1) * width] for g in range(groups)]
 
 
 def enumerated_gradient(x, dmean, dcov, patches):
@@ -139,24 +115,7 @@ def test_convolutions_serve_float32(monkeypatch):
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.data())
 def test_random_configurations_agree_with_enumeration(data):
-    def pair(low, high):
-        return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)))
-
-    kernel, stride, padding, dilation, size = pair(1, 4), pair(1, 4), pair(0, 5), pair(1, 3), pair(1, 8)
-    span = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(size, padding, dilation, kernel, strict=True)]
-    assume(min(span) >= 1)
-    block, groups = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 4))
-    patches = Patches.of(
-        kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        block=block,
-        pooled=data.draw(st.booleans()),
-        grouping=data.draw(st.sampled_from(["channel", "interleaved"])),
-    )
-    shape = (data.draw(st.integers(1, 2)), block * groups, *size)
-    random = Case(shape, patches, seed=data.draw(st.integers(0, 99)))
+    random = drawn(data, padding=5, size=8)
     for algorithm in ADJOINTS:
         assert_right(random, algorithm)
 

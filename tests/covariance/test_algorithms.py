@@ -1,11 +1,11 @@
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ndbench.covariance import Patches, im2col, lagged, shifted, windows
 from ndbench.covariance.assembly import images_at_a_time
-from tests.covariance.enumeration import CASES, Case, case, enumerated, expected
+from tests.covariance.enumeration import CASES, case, drawn, enumerated, expected
 
 ALGORITHMS = (im2col, windows, shifted, lagged)
 DIFFERENTIABLE = (im2col, shifted, lagged)
@@ -42,26 +42,11 @@ def test_agrees_with_enumeration(algorithm, case, dtype):
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
 def test_random_configurations_agree_with_enumeration(data):
-    def pair(low, high):
-        return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)))
-
-    kernel, stride, padding, dilation, size = pair(1, 4), pair(1, 4), pair(0, 4), pair(1, 3), pair(1, 9)
-    span = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(size, padding, dilation, kernel, strict=True)]
-    assume(min(span) >= 1)
-    block, groups = data.draw(st.integers(1, 2)), data.draw(st.integers(1, 4))
-    patches = Patches.of(
-        kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        block=block,
-        pooled=data.draw(st.booleans()),
-        grouping=data.draw(st.sampled_from(["channel", "interleaved"])),
-    )
-    x = Case((data.draw(st.integers(1, 2)), block * groups, *size), patches, seed=data.draw(st.integers(0, 99))).input()
-    true = enumerated(x, patches)
+    random = drawn(data, padding=4, size=9)
+    x = random.input()
+    true = enumerated(x, random.patches)
     for algorithm in ALGORITHMS:
-        for found, part in zip(algorithm(x, patches), true, strict=True):
+        for found, part in zip(algorithm(x, random.patches), true, strict=True):
             torch.testing.assert_close(found, part, rtol=1e-12, atol=1e-12)
 
 
