@@ -117,6 +117,8 @@ def test_a_checked_matrix_is_not_copied(monkeypatch):
     monkeypatch.setattr(roots, "denman_beavers_plain", lambda A, steps: seen.append(A) or A.clone())
     inverse_sqrt(FIVE_FOUR, method="denman_beavers_plain")
     assert seen[0] is FIVE_FOUR
+
+
 @pytest.mark.parametrize(("size", "dtype"), [(1e200, torch.float64), (1e-200, torch.float64), (1e-36, torch.float32)])
 def test_sizes_whose_squares_overflow_or_underflow(size, dtype):
     A = torch.eye(2, dtype=dtype) * size
