@@ -11,6 +11,7 @@ from torch import Tensor
 from ndbench import roots
 from ndbench.covariance import Patches
 from ndbench.kernels.precision import PRECISIONS, product_roundoff
+from ndbench.layers.built import channel_deconv2d, deconv2d, deconv_linear
 from ndbench.operations import (
     deconvolve,
     deconvolved_conv2d,
@@ -21,7 +22,15 @@ from ndbench.operations import (
 )
 from ndbench.targets import Exact, Steps, Target
 
-OPERATIONS = ("inverse-sqrt", "covariance", "deconvolution", "deconvolved-conv2d", "deconvolved-linear")
+OPERATIONS = (
+    "inverse-sqrt",
+    "covariance",
+    "deconvolution",
+    "deconvolved-conv2d",
+    "deconvolved-linear",
+    "layer",
+    "layer-of-one-pixel",
+)
 EXACT = Exact()
 DERIVATIVES = ("reverse", "forward", "second")
 ALL_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -331,4 +340,13 @@ DECONVOLVED_LINEAR = (
     _layer(deconvolved_linear, ".eigenbasis", root_adjoint="eigenbasis"),
 )
 
-CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D + DECONVOLVED_LINEAR
+
+SINGLE = (torch.float64, torch.float32)
+
+LAYERS = (
+    Implementation("Deconv2d", "layer", deconv2d, dtypes=SINGLE, derivatives=DERIVATIVES),
+    Implementation("DeconvLinear", "layer-of-one-pixel", deconv_linear, dtypes=SINGLE, derivatives=DERIVATIVES),
+    Implementation("ChannelDeconv2d", "layer-of-one-pixel", channel_deconv2d, dtypes=SINGLE, derivatives=DERIVATIVES),
+)
+
+CATALOG = INVERSE_SQRT + COVARIANCE + DECONVOLUTION + DECONVOLVED_CONV2D + DECONVOLVED_LINEAR + LAYERS

@@ -2,7 +2,7 @@
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Exact
-from ndbench.verify import covariance_suite, invariants, kernels, robustness, stability, values
+from ndbench.verify import covariance_suite, invariants, kernels, layers, robustness, stability, values
 from ndbench.verify.check import Check
 from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
@@ -52,4 +52,5 @@ CHECKS: tuple[Check, ...] = (
     *covariance_suite.CHECKS,
     *gradients.CHECKS,
     *kernels.CHECKS,
+    *layers.CHECKS,
 )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import functional_call
 
 from ndbench.catalog import Implementation
 from ndbench.targets import Target
@@ -37,6 +38,8 @@ Rung = Callable[[Implementation, LayerProblem], Measurement]
 
 CONVOLUTION, LINEAR = "deconvolved-conv2d", "deconvolved-linear"
 """The operations of whole layers."""
+MODULES = ("layer", "layer-of-one-pixel")
+"""The same as modules that are trained."""
 
 
 def with_share(judge: Rung) -> Rung:
@@ -206,6 +209,11 @@ def call(
     if implementation.operation == LINEAR:
         keywords = {**problem.whitening(), **how}
         return implementation.function(x.movedim(1, -1), weight[:, :, 0, 0], bias, **keywords).movedim(-1, 1)
+    if implementation.operation in MODULES:
+        module = implementation.function(weight.detach(), bias.detach(), **problem.arguments(), **how)
+        given = {"weight": weight, "bias": bias}
+        parameters = {n: given[n.rpartition(".")[2]].reshape(p.shape) for n, p in module.named_parameters()}
+        return functional_call(module, parameters, (x,))
     return implementation.function(x, weight, bias, **problem.arguments(), **how)
 
 

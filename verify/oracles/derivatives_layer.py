@@ -144,12 +144,54 @@ def layer_gradient(layer: Layer, x: Array, G: Array) -> LayerGradient:
 
 def layer_output(layer: Layer, x: Array) -> Array:
     """The output y (N, O, Ho, Wo) for an input x (N, C, H, W), in float64."""
-    rows = [_two_passes(X, layer.eps) for X in patch_matrices(x, **layer.sampling)]
-    D = [layer.root(cov) for _, cov in rows]
+    means, covariances, _, _ = statistics_of(layer, x)
+    return output_of(layer, x, means, [layer.root(cov) for cov in covariances])
+
+
+def statistics_of(layer: Layer, x: Array) -> tuple[list[Array], list[Array], float, int]:
+    """Means (F,), covariances + eps I (F, F) of the blocks, the mean size of the patches' entries, rows of a block."""
+    matrices = list(patch_matrices(x, **layer.sampling))
+    rows = [_two_passes(X, layer.eps) for X in matrices]
+    level = float(np.mean([abs(X).mean() for X in matrices]))
+    return [mean for mean, _ in rows], [cov for _, cov in rows], level, len(matrices[0])
+
+
+def output_of(layer: Layer, x: Array, means: list[Array], roots: list[Array]) -> Array:
+    """The output y (N, O, Ho, Wo) for given means and D of the blocks, one if they are pooled."""
     patches = np.stack(patch_columns(x, **layer.convolution), axis=1)
     y = np.tile(layer.bias, (len(patches), 1))
     for o, block, columns in _blocks_of_weight(layer, x.shape[1]):
-        y[:, o] += (patches[:, columns.patch] - rows[block][0]) @ D[block] @ layer.weight[o].ravel()[columns.weight]
+        y[:, o] += (patches[:, columns.patch] - means[block]) @ roots[block] @ layer.weight[o].ravel()[columns.weight]
+    return _as_images(layer, x, y)
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """What the error of an output is measured by, (N, O, Ho, Wo).
+
+    Attributes:
+        norms: the sum over blocks of ||p - mean|| ||D|| ||w||.
+        terms: |b| + the sum over blocks of (|p| + |mean|) |D| |w|.
+    """
+
+    norms: Array
+    terms: Array
+
+
+def sizes_of(layer: Layer, x: Array, means: list[Array], roots: list[Array]) -> Sizes:
+    """The sizes of the terms of an output."""
+    patches = np.stack(patch_columns(x, **layer.convolution), axis=1)
+    terms = np.tile(abs(layer.bias), (len(patches), 1))
+    norms = np.zeros_like(terms)
+    for o, block, columns in _blocks_of_weight(layer, x.shape[1]):
+        p, mean, D, w = patches[:, columns.patch], means[block], roots[block], layer.weight[o].ravel()[columns.weight]
+        terms[:, o] += (abs(p) + abs(mean)) @ abs(D) @ abs(w)
+        norms[:, o] += np.linalg.norm(p - mean, axis=1) * np.linalg.norm(D) * np.linalg.norm(w)
+    return Sizes(_as_images(layer, x, norms), _as_images(layer, x, terms))
+
+
+def _as_images(layer: Layer, x: Array, y: Array) -> Array:
+    """Rows of outputs (N Ho Wo, O) as (N, O, Ho, Wo)."""
     height, width = _output_size(x.shape, **layer.convolution)
     return np.moveaxis(y.reshape(len(x), height, width, -1), -1, 1)
 
