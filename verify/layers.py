@@ -39,14 +39,14 @@ class Statistics:
         means: of the blocks, one if they are pooled.
         roots: D of the blocks.
         rows: M, those that a mean adds up.
-        level: mean size of the patches' entries.
+        levels: mean sizes of the columns that the means add up.
         error: what D may be off by, relative, in units of u.
     """
 
     means: list[Array]
     roots: list[Array]
     rows: int
-    level: float
+    levels: list[Array]
     error: float
 
 
@@ -65,8 +65,8 @@ def output(implementation: Implementation, problem: LayerProblem) -> Measurement
 def averages(implementation: Implementation, problem: LayerProblem) -> Measurement:
     """Running mean and D after three batches: the weighted means of what the oracle finds in each, with correction.
 
-    D within u (e + 4) of its norm, the mean within u (8 + log2(M) / 2) of the patches' mean size, M being the rows that
-    it adds up; the weights of three batches add 4 u.
+    D within u (e + 4) of its norm, the mean within u (8 + log2(M) / 2) of the mean size of what it adds up, M rows, in
+    each column; the weights of three batches add 4 u.
     """
     module = _trained(implementation, problem)
     for x in _inputs(implementation, problem, count=3):
@@ -80,9 +80,9 @@ def averages(implementation: Implementation, problem: LayerProblem) -> Measureme
     for b in range(len(true[0].means)):
         mean, D = (sum(w * part[b] for w, part in zip(weights, parts, strict=True))
                    for parts in ([t.means for t in true], [t.roots for t in true]))  # fmt: skip
-        measured += [abs(found.means[b] - mean).max(), np.linalg.norm(found.roots[b] - D) / np.linalg.norm(D)]
-        level, error = (max(getattr(t, name) for t in true) for name in ("level", "error"))
-        allowed += [u * (8 + np.log2(true[0].rows) / 2) * level, u * (error + 4)]
+        level = np.max([t.levels[b] for t in true], axis=0)
+        measured += [*abs(found.means[b] - mean), np.linalg.norm(found.roots[b] - D) / np.linalg.norm(D)]
+        allowed += [*(u * (8 + np.log2(true[0].rows) / 2) * level), u * (max(t.error for t in true) + 4)]
     return Measurement(*metrics.worst(np.array(measured), np.array(allowed)))
 
 
@@ -129,9 +129,9 @@ def algorithm_1(implementation: Implementation, problem: LayerProblem) -> Measur
 def statistics(problem: LayerProblem) -> Statistics:
     """The oracle's, in float64, from the rounded input."""
     layer, x = rungs.oracle(problem), problem.x().double().numpy()
-    means, covariances, level, rows = statistics_of(layer, x)
+    means, covariances, levels, rows = statistics_of(layer, x)
     error = max(error_of_root(problem.target, cov, rows) for cov in covariances)
-    return Statistics(means, [layer.root(cov) for cov in covariances], rows, level, error)
+    return Statistics(means, [layer.root(cov) for cov in covariances], rows, levels, error)
 
 
 def error_of_root(target: Target, cov: Array, rows: int) -> float:

@@ -148,12 +148,12 @@ def layer_output(layer: Layer, x: Array) -> Array:
     return output_of(layer, x, means, [layer.root(cov) for cov in covariances])
 
 
-def statistics_of(layer: Layer, x: Array) -> tuple[list[Array], list[Array], float, int]:
-    """Means (F,), covariances + eps I (F, F) of the blocks, the mean size of the patches' entries, rows of a block."""
+def statistics_of(layer: Layer, x: Array) -> tuple[list[Array], list[Array], list[Array], int]:
+    """Of the blocks: means (F,), covariances + eps I (F, F), mean sizes of the columns (F,), and the number of rows."""
     matrices = list(patch_matrices(x, **layer.sampling))
     rows = [_two_passes(X, layer.eps) for X in matrices]
-    level = float(np.mean([abs(X).mean() for X in matrices]))
-    return [mean for mean, _ in rows], [cov for _, cov in rows], level, len(matrices[0])
+    levels = [abs(X).mean(axis=0) for X in matrices]
+    return [mean for mean, _ in rows], [cov for _, cov in rows], levels, len(matrices[0])
 
 
 def output_of(layer: Layer, x: Array, means: list[Array], roots: list[Array]) -> Array:
@@ -230,6 +230,7 @@ def _output_size(shape: tuple[int, ...], **geometry: Any) -> tuple[int, int]:
 
 
 def _two_passes(X: Array, eps: float) -> tuple[Array, Array]:
-    mean = X.sum(axis=0) / len(X)
+    # numpy adds up rows one after the other: in float64 that is no better than what is judged
+    mean = np.asarray(X.sum(axis=0, dtype=np.longdouble) / len(X), X.dtype)
     Z = X - mean
     return mean, Z.T @ Z / len(X) + eps * np.eye(X.shape[1], dtype=X.dtype)
