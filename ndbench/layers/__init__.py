@@ -3,6 +3,7 @@
 from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
 from ndbench.layers.conversion import convert
 from ndbench.layers.convolution import Deconv2d
+from ndbench.layers.folding import fold
 from ndbench.layers.linear import DeconvLinear
 from ndbench.layers.sync import convert_sync
 
@@ -14,4 +15,5 @@ __all__ = [
     "DeconvLinear",
     "convert",
     "convert_sync",
+    "fold",
 ]
