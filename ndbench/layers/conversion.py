@@ -1,15 +1,17 @@
 """Conversion of networks with batch normalization into networks with deconvolution."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from ndbench.layers.calibration import calibrate
 from ndbench.layers.options import Others
 from ndbench.layers.plan import AFFINE, FOLDED, IDENTITY, LAYER, LEFT, Factory, Plan
+from ndbench.layers.whitening import Whitening
 
 UNFOLDED = ("affine", "identity", "keep")
 
@@ -71,6 +73,7 @@ def convert(
     linear_block: int | None = 512,
     unfolded: str = "affine",
     leave: Collection[str] = (),
+    data: Iterable[Any] | None = None,
     inplace: bool = False,
     **settings: Unpack[Settings],
 ) -> Conversion:
@@ -84,7 +87,12 @@ def convert(
 
     So is a `BatchNorm1d` behind a linear layer, whose output is taken to be (N, C). A new layer has mean 0 and D = I:
     evaluation, until the first step of training, computes what it did. Training does not: there it whitens by the
-    batch, where it normalized by the batch.
+    batch, where it normalized by the batch. A trained network is best converted with data, whose mean and D become the
+    averages, and from them
+
+        w'' = D^(-1) w',    b'' = b' + mean . w'.
+
+    Evaluation still computes what it did, and training too on batches with the statistics of the data.
 
     A batch normalization that cannot be folded (it follows a sum, a concatenation, an activation, or a convolution
     whose output is used elsewhere; it has a weight that is zero, which would erase a filter) is in evaluation a scale
@@ -101,6 +109,7 @@ def convert(
         linear_block: the block of linear layers.
         unfolded: "affine", "identity", or "keep" for batch normalizations that cannot be folded.
         leave: names of modules that stay as they are, with all that they hold.
+        data: batches that the model is called with, in evaluation, to find the averages; None for mean 0 and D = I.
         inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in:
             make the optimizer afterwards.
         settings: of both layers: eps, steps, method, momentum, grouping, lower, scaled_steps, track_running_stats,
@@ -114,7 +123,8 @@ def convert(
 
     Raises:
         TypeError: if the model is not a module, or a setting does not exist.
-        ValueError: if nothing can be replaced, a name in leave does not exist, or a setting is out of its range.
+        ValueError: if nothing can be replaced, a name in leave does not exist, a setting is out of its range, or data
+            is empty, not finite, or without use since there are no running averages.
 
     Example:
         >>> import torch
@@ -137,6 +147,8 @@ def convert(
         replace them with deconvolution before each convolution/fully-connected layer".
     """
     _check(model, unfolded, leave)
+    if data is not None and not settings.get("track_running_stats", True):
+        raise ValueError("convert: data sets running averages, and with track_running_stats=False there are none")
     factory = Factory(
         {"block": block, "sampling_stride": sampling_stride, **settings}, {"block": linear_block, **settings}
     )
@@ -151,6 +163,9 @@ def convert(
         raise ValueError(f"convert: there is nothing to convert in this {type(model).__name__}:\n{reasons}")
     converted = model if inplace else copy.deepcopy(model)
     _carry_out(plan, converted)
+    if data is not None:
+        made = [converted.get_submodule(name) for name, outcome in plan.outcomes.items() if outcome.kind == LAYER]
+        calibrate(converted, [layer for layer in made if isinstance(layer, Whitening)], data)
     replaced = tuple(change for name, change in changes.items() if plan.outcomes[name].kind != LEFT)
     removed = any(outcome.kind == IDENTITY for outcome in plan.outcomes.values())
     return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and not removed)

@@ -1,0 +1,75 @@
+"""Averages from data, for layers whose weights make up for them."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ndbench.layers.whitening import Whitening
+from ndbench.operations.deconvolution import deconvolve
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[Any]) -> None:
+    """Give layers that compute the plain w and b the averages of data, and weights that still compute w and b.
+
+    With mean and D of the data, as they reach each layer in evaluation,
+
+        w' = D^(-1) w,    b' = b + mean . w,
+
+    so that evaluation stays what it is, and training, which whitens by the batch, begins near it: the nearer the
+    statistics of a batch are to those of all.
+
+    Args:
+        model: the network that holds the layers.
+        layers: of it, with mean 0 and D = I. Those that evaluation does not call stay as they are.
+        batches: inputs; all count alike.
+
+    Raises:
+        ValueError: if there is no batch, or statistics are not finite.
+    """
+    modes = {module: module.training for module in model.modules()}
+    seen = {layer: _observer(layer) for layer in layers}
+    hooks = [layer.register_forward_pre_hook(lambda one, inputs: _see(seen[one], inputs)) for layer in layers]
+    try:
+        model.eval()
+        count = sum(1 for _ in map(model, batches))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    if not count:
+        raise ValueError("convert: data must hold at least one batch")
+    for layer, observer in seen.items():
+        if observer.num_batches_tracked:
+            _absorb(layer, observer)
+
+
+def _observer(layer: Whitening) -> Any:
+    """A copy of the layer that averages all batches alike."""
+    observer = copy.deepcopy(layer).train()
+    observer.options = replace(layer.options, momentum=None, freeze_after=None)
+    return observer
+
+
+def _see(observer: Whitening, inputs: tuple[Any, ...]) -> None:
+    observer.mean_and_root(inputs[0])
+
+
+def _absorb(layer: Any, observer: Any) -> None:
+    """Take over the averages, and undo them in weight and bias."""
+    for name, average in observer.named_buffers():
+        getattr(layer, name).copy_(average)
+    mean, D = (average.double() for average in layer.averages())
+    weight, grouping = layer.weight.double(), layer.grouping
+    new, _ = deconvolve(weight, None, torch.zeros_like(mean), torch.linalg.inv(D), grouping=grouping)
+    _, shift = deconvolve(new, None, mean, D, grouping=grouping)
+    layer.weight.copy_(new)
+    if layer.bias is None:
+        layer.bias = nn.Parameter(-shift.to(layer.weight.dtype))
+    else:
+        layer.bias.copy_(layer.bias - shift)
