@@ -113,7 +113,7 @@ def convert(
         inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in:
             make the optimizer afterwards.
         settings: of both layers: eps, steps, method, momentum, grouping, lower, scaled_steps, track_running_stats,
-            running, bias_correction, freeze_after.
+            running, bias_correction, freeze_after, sync.
 
     Returns:
         the converted model with the list of what was replaced, and of what was left and why. Left are modules that

@@ -58,14 +58,12 @@ def fold(model: nn.Module, *, inplace: bool = False) -> nn.Module:
         refuse(f"there is no layer of ndbench in this {type(model).__name__}")
     for name in names:
         _check(name, model.get_submodule(name))
-    if not inplace:
-        model = copy.deepcopy(model)
     plain = {id(layer): _plain(layer) for layer in map(model.get_submodule, names)}
-    # a shared layer has several names, and stays shared
+    if not inplace or id(model) in plain:
+        # to a copy, what a layer was copied to before is known; a shared one stays shared, and no buffer is copied
+        return copy.deepcopy(model, dict(plain))
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if id(module) in plain:
-            if not name:
-                return plain[id(module)]
             model.set_submodule(name, plain[id(module)])
     return model
 

@@ -138,11 +138,23 @@ def test_a_copy_unless_in_place():
     assert type(network[0]) is nn.Conv2d
 
 
-def test_a_shared_layer_stays_shared():
+@pytest.mark.parametrize("inplace", [True, False])
+def test_a_shared_layer_stays_shared(inplace):
     layer = Deconv2d(4, 4, 1).eval()
-    plain = fold(nn.Sequential(layer, nn.ReLU(), layer))
+    plain = fold(nn.Sequential(layer, nn.ReLU(), layer), inplace=inplace)
     assert plain[0] is plain[2]
     assert type(plain[0]) is nn.Conv2d
+
+
+class Uncopyable:
+    def __deepcopy__(self, memo):
+        raise TypeError("as process groups are")
+
+
+def test_layers_over_many_processes_fold():
+    layer = Deconv2d(4, 4, 1, sync=True).eval()
+    layer.process_group = Uncopyable()
+    assert type(fold(nn.Sequential(layer))[0]) is nn.Conv2d
 
 
 def test_no_random_numbers_are_taken():
