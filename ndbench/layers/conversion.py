@@ -100,7 +100,8 @@ def convert(
     leaves evaluation as it was. As published all batch normalizations are removed: `unfolded="identity"`.
 
     What follows what is taken from traces of `forward` by `torch.fx`, in training and in evaluation. Where a module
-    cannot be traced, those that it holds are traced alone, on the assumption that it calls them as a whole.
+    cannot be traced, those that it holds are traced alone, on the assumption that it calls each of them once and as a
+    whole; the report says where.
 
     Args:
         model: in training or in evaluation, which does not matter and does not change.

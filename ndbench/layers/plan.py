@@ -106,12 +106,15 @@ class Plan:
     def told(self, name: str) -> tuple[str, str]:
         """The class of what will be in the module's place, and why or how."""
         module, (kind, reason, _) = self.modules[name], self.outcomes[name]
+        owner = None if kind == LEFT else self.wiring.owner(name)
+        apart = "" if owner is None else f"; traced apart from {owner or 'the model'}, which cannot be traced"
         into = {FOLDED: "Identity", IDENTITY: "Identity", AFFINE: "Conv2d", LEFT: type(module).__name__}
         if kind != LAYER:
-            return into[kind], reason
+            return into[kind], reason + apart
         folded = [norm for norm, outcome in self.outcomes.items() if outcome.into == name and outcome.kind == FOLDED]
         now = "DeconvLinear" if isinstance(module, nn.Linear) else "Deconv2d"
-        return now, f"its weights, with {', '.join(folded)} folded in" if folded else "its weights"
+        with_it = f", with {', '.join(folded)} folded in" if folded else ""
+        return now, f"its weights{with_it}{apart}"
 
     def _of(self, *kinds: type[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
         """The modules of these classes that are no layers of this package."""

@@ -78,11 +78,15 @@ class Wiring:
             return self._uncalled(name)
         return None
 
-    def _uncalled(self, name: str) -> str:
+    def owner(self, name: str) -> str | None:
+        """The innermost module that cannot be traced and holds this one; None if there is none."""
         owners = [owner for owner in self.opaque if owner == "" or name.startswith(f"{owner}.")]
-        if not owners:
+        return max(owners, key=len) if owners else None
+
+    def _uncalled(self, name: str) -> str:
+        owner = self.owner(name)
+        if owner is None:
             return "forward does not call it"
-        owner = max(owners, key=len)
         return f"called, if at all, by {owner or 'the model'}, which cannot be traced: {self.opaque[owner]}"
 
     def source(self, name: str) -> str | None:
@@ -183,7 +187,7 @@ class _Follower:
                 graph = _Tracer(self.opaque, prefix).trace(module, arguments or None)
         except Exception as error:
             # whatever forward raises when it is given proxies
-            return [], " ".join(str(error).split()) or type(error).__name__
+            return [], " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
         return [(prefix, Trace.of(graph, prefix))], ""
 
 

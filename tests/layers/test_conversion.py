@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ndbench.layers import Deconv2d, DeconvLinear, convert
+from ndbench.layers import Deconv2d, DeconvLinear, convert, fold
 from ndbench.operations.layer import deconvolved_conv2d, deconvolved_linear
 from tests.layers.networks import NETWORKS, VGG, PreResNet, ResNet, images, randomize, trained
 
@@ -253,6 +253,25 @@ def test_what_is_left_is_told_with_its_reason():
     assert all(type(conversion.model[i]) is type(before[i]) for i in left)
 
 
+class Looking(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        return self.part(x) if x.sum() > 0 else x
+
+
+def test_what_was_traced_apart_is_told():
+    network = trained(Looking)
+    conversion = convert(network)
+    assert [change.reason for change in conversion.replaced] == [
+        "its weights, with part.1 folded in; traced apart from the model, which cannot be traced",
+        "folded into part.0; traced apart from the model, which cannot be traced",
+    ]
+    torch.testing.assert_close(conversion.model(images()), network(images()))
+
+
 def test_the_report_lists_all():
     conversion = convert(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv1d(4, 4, 1)))
     assert str(conversion).splitlines() == [
@@ -325,6 +344,8 @@ def test_the_models_of_torchvision(name):
     conversion = convert(network)
     x = torch.randn(2, 3, 299 if name == "inception_v3" else 64, 299 if name == "inception_v3" else 64)
     with torch.no_grad():
-        torch.testing.assert_close(conversion.model(x), network(x), rtol=1e-4, atol=1e-4)
+        expected = network(x)
+        torch.testing.assert_close(conversion.model(x), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(fold(conversion.model)(x), expected, rtol=1e-4, atol=1e-4)
     assert conversion.left == ()
     assert norms(conversion.model) == []
