@@ -187,9 +187,11 @@ class Whitening(nn.Module):
         raise NotImplementedError
 
     def whitening_repr(self) -> str:
-        """What is not as it is by default, and the block."""
-        shown = {"block": self.block, "grouping": self.grouping, "pooled": self.pooled}
-        return ", ".join(f"{name}={value}" for name, value in (shown | vars(self.options)).items())
+        """The blocks, eps, and what options are not as they are by default."""
+        shown: dict[str, Any] = {"block": self.block, "grouping": self.grouping, "pooled": self.pooled}
+        usual = vars(Options(self.options.eps))
+        shown |= {name: v for name, v in vars(self.options).items() if name == "eps" or v != usual[name]}
+        return ", ".join(f"{name}={value}" for name, value in shown.items())
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """What the module saves, once it is known that no batch was faulty."""
