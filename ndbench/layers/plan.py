@@ -61,10 +61,6 @@ class Factory:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             new = self.fresh(old, device).train(old.training)
         new.weight, new.bias = old.weight, old.bias
-        if new.options.track_running_stats and new.options.running == "covariance":
-            # a few steps do not give I its root, but a multiple of I; roots of a I are those of I / a^(1/2)
-            cov: Any = new.running_cov
-            cov *= new.averages()[1][..., :1, :1] ** 2
         return new
 
     def fresh(self, old: nn.Module, device: Any) -> Deconv2d | DeconvLinear:

@@ -53,11 +53,19 @@ class Whitening(nn.Module):
         D = torch.eye(order, **where).expand(*leading, order, order).clone()
         tracked = options.track_running_stats
         self.register_buffer("running_mean", torch.zeros(*leading, order, **where) if tracked else None)
-        self.register_buffer(self._second, D if tracked else None)
+        self.register_buffer(self._second, self._squared(D) if tracked else None)
         count = torch.tensor(0, dtype=torch.long, device=D.device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
         self.register_buffer("faulty", torch.tensor(False, device=D.device), persistent=False)
         self._root, self._fold = Memo(), Memo()
+
+    @torch.no_grad()
+    def _squared(self, D: Tensor) -> Tensor:
+        """What averages to D = I: itself, or the multiple of it whose root, by so few steps, is I."""
+        if self.options.running == "deconvolution":
+            return D
+        # roots of a I are those of I over a^(1/2)
+        return D * self.root(D)[..., :1, :1] ** 2
 
     @property
     def _second(self) -> str:

@@ -303,3 +303,13 @@ def test_training_by_one_batch_of_everything_is_algorithm_1():
     values, vectors = torch.linalg.eigh(X.T @ X / len(X) + 1e-3 * torch.eye(18, dtype=torch.float64))
     wanted = X @ vectors @ torch.diag(values**-0.5) @ vectors.T
     torch.testing.assert_close(made(x).flatten(2).mT.reshape(-1, 18), wanted, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("running", ["deconvolution", "covariance"])
+@pytest.mark.parametrize("method", ["newton_schulz", "spectral", "denman_beavers", "minimax_cubic"])
+def test_before_any_training_evaluation_does_not_whiten(method, running):
+    torch.manual_seed(0)
+    made = Deconv2d(16, 4, 3, method=method, running=running, dtype=torch.float64).eval()
+    x = torch.randn(2, 16, 6, 6, dtype=torch.float64)
+    expected = torch.nn.functional.conv2d(x, made.weight, made.bias)
+    torch.testing.assert_close(made(x), expected, rtol=1e-12, atol=1e-12)
