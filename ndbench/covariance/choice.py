@@ -1,5 +1,6 @@
 """Which algorithm should be the fastest, from exact counts of its work."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -8,28 +9,32 @@ from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes, half_lags
 
-PER_FLOP = 1.3
-PER_ENTRY = 1200
-PER_PIECE = 4_000_000
-"""Flops of im2col that take the time of one flop, one entry and one piece of the lagged algorithm."""
+PER_FLOP = 1.2
+PER_VALUE = 1600
+PER_ENTRY = 4000
+PER_PIECE = 11_000_000
+PER_PATCHED = 470
+"""Flops of im2col that take the time of one flop, one value of x, one entry and one piece of the lagged algorithm,
+and of one value of the patch matrix."""
 
 
 @lru_cache(maxsize=256)
 def fastest(shape: tuple[int, int, int, int], patches: Patches) -> str:
     """The algorithm expected to take the least time for inputs of this shape, "lagged" or "im2col".
 
-    "lagged" is chosen if 1.3 times its flops, plus 1200 for each of the G F^2 entries that it assembles, plus 4e6 for
-    each piece that it multiplies, are less than the flops 2 M F^2 of "im2col". The counts are exact. The three factors
-    were set by hand on times of two CPU cores in float32, forward only: small products are a little slower than one
-    large one, an entry takes about 9 ns and a piece 30 us. They are least certain at stride 3, where the two
-    algorithms are within half of each other. "shifted" assembles as many entries after more products, and is never
-    chosen. docs/covariance.md has the times, and `python -m benchmarks.covariance` measures them.
+    "lagged" is chosen if 1.2 times its flops, plus 1600 for each value of x, 4000 for each of the G F^2 entries that it
+    assembles and 1.1e7 for each piece that it multiplies, are less than the flops 2 M F^2 of "im2col" plus 470 for each
+    of the M F values of its patches. The counts are exact. The five factors were set by hand on times of two CPU cores
+    in float32, forward and backward: a flop takes 7.4 ps, a value of x 12 ns, an entry 30 ns, a piece 80 us, and a
+    value of the patches 3.5 ns. "shifted" assembles as many entries after more products, and is never chosen.
+    docs/covariance.md has the times, and `python -m benchmarks.covariance` measures them.
     """
     flops, pieces = lagged_work(shape, patches)
     groups = patches.groups(shape[1])
     F = shape[1] * patches.offsets // groups
-    lagged = PER_FLOP * flops + PER_ENTRY * groups * F**2 + PER_PIECE * pieces
-    return "lagged" if lagged < im2col_flops(shape, patches) else "im2col"
+    lagged = PER_FLOP * flops + PER_VALUE * math.prod(shape) + PER_ENTRY * groups * F**2 + PER_PIECE * pieces
+    im2col = im2col_flops(shape, patches)
+    return "lagged" if lagged < im2col + PER_PATCHED * im2col / (2 * F) else "im2col"
 
 
 def im2col_flops(shape: tuple[int, int, int, int], patches: Patches) -> int:

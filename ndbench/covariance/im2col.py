@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
+from ndbench.covariance.buffered import buffered, buffered_adjoint, unrecorded
 from ndbench.covariance.patches import Patches
 
 
@@ -14,7 +15,7 @@ def im2col(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
         mean = 1^T X / M,    cov = (X - 1 mean)^T (X - 1 mean) / M.
 
     X is centered before the product, so a large mean costs no accuracy. It takes 2 M F^2 flops and a patch matrix
-    of k^2 times the input.
+    of k^2 times the input; on a CPU, where nothing is recorded, `buffered` takes few patches at a time.
 
     Args:
         x: input, shape (N, C, H, W).
@@ -26,6 +27,8 @@ def im2col(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
     References:
         Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1.
     """
+    if unrecorded(x):
+        return buffered(x, patches)
     X = patch_matrix(x, patches)
     M = X.shape[-2]
     mean = X.mean(-2)
@@ -52,6 +55,8 @@ def im2col_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches
     Returns:
         gradient with respect to x, of its shape.
     """
+    if unrecorded(x, mean, dmean, dcov):
+        return buffered_adjoint(x, mean, dmean, dcov, patches)
     X = patch_matrix(x, patches) - mean[..., None, :]
     M = X.shape[-2]
     return image_of_rows(X @ ((dcov + dcov.mT) / M) + dmean[..., None, :] / M, x, patches)
