@@ -1,7 +1,7 @@
 """The definition a few images at a time: their patches lie in one reused buffer, small enough for a cache.
 
 What is fresh from the system costs more than the arithmetic on it, so these two functions write into buffers where
-autograd would want tensors of its own. They serve where nothing is recorded: `unrecorded` tells.
+autograd would want tensors of its own. They serve where nothing is recorded: `ndbench.products.unrecorded` tells.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,16 @@ from itertools import product
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Axis, axes
+from ndbench.products import product as matrix_product
 
 ENTRIES = 2**20
 """Of the buffer, 4 MiB in float32: enough pixels to outweigh F x F sums, few enough for a cache of the last level."""
+
+FEWEST = 8
+"""Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
 
 LARGE = 256
 """From this order on, sums of one group at a time, and only of blocks that meet the upper triangle."""
@@ -33,20 +36,6 @@ class Meeting:
     offset: int
     outputs: tuple[slice, slice]
     pixels: tuple[slice, slice]
-
-
-def unrecorded(*tensors: Tensor) -> bool:
-    """Whether the tensors lie on a CPU and no graph, tangent, map or compiler follows what is done to them."""
-    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
-        return False
-    recording = torch.is_grad_enabled()
-    return all(
-        t.device.type == "cpu"
-        and type(t) in (Tensor, torch.nn.Parameter)
-        and not torch._C._functorch.is_functorch_wrapped_tensor(t)
-        and not (recording and t.requires_grad)
-        for t in tensors
-    )
 
 
 def buffered(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
@@ -84,25 +73,22 @@ def buffered_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patch
         patches: which patches, and their blocks.
 
     Returns:
-        gradient with respect to x, of its shape and in its layout of memory.
+        gradient with respect to x, of its shape, and with channels last in memory where x has them there.
     """
     G, F = patches.groups(x.shape[1]), mean.shape[-1]
     M = rows_in_group(x, patches) * (G if patches.pooled else 1)
     Gs = ((dcov + dcov.mT) / M).reshape(-1, F, F).expand(G, F, F)
     v = (dmean / M).reshape(-1, F, 1).expand(G, F, 1)
-    reads = [readers(axis) for axis in axes(patches, x.shape[2], x.shape[3])]
-    once = max(map(max, reads)) <= 1
-    gradient = torch.empty_like(x) if once and min(map(min, reads)) == 1 else torch.zeros_like(x)
-    found, begin = None, 0
-    for columns in filled(x, by_column(mean, x, patches), patches):
-        found = torch.empty_like(columns) if found is None else found[:, : columns.shape[1]]
-        for part, out, weights, constant in zip(
-            by_group(columns, x, patches), by_group(found, x, patches), Gs, v, strict=True
-        ):
-            torch.addmm(constant, weights, part, out=out)
-        end = begin + columns.shape[1] // outputs_of(x, patches)
-        put_back(gradient[begin:end], found, patches, once=once)
-        begin = end
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    gradient = torch.empty_like(x, memory_format=torch.channels_last if last else torch.contiguous_format)
+    pieces = torch.split(gradient, images_at_once(x, patches))
+    found, pixels = torch.empty(0), x.new_empty(pieces[0].numel())
+    for columns, piece in zip(filled(x, by_column(mean, x, patches), patches), pieces, strict=True):
+        found = found if found.shape == columns.shape else torch.empty_like(columns)
+        parts = by_group(columns, x, patches), by_group(found, x, patches)
+        for part, out, weights, constant in zip(*parts, Gs, v, strict=True):
+            torch.add(matrix_product(weights, part), constant, out=out)
+        put_back(piece, found, pixels[: piece.numel()], patches)
     return gradient
 
 
@@ -115,46 +101,69 @@ def column_sums(x: Tensor, patches: Patches) -> Tensor:
     return sums.flatten()
 
 
+def images_at_once(x: Tensor, patches: Patches) -> int:
+    """The images whose patches fill the buffer, at least 8 so that they are worth turning, or 1."""
+    most = ENTRIES // (x.shape[1] * patches.offsets * outputs_of(x, patches))
+    return min(len(x), most) if most >= FEWEST else 1
+
+
 def filled(x: Tensor, shift: Tensor, patches: Patches) -> Iterator[Tensor]:
-    """X^T - shift of a few images at a time, (C K, n Ho Wo), always in the same memory.
+    """X^T - shift of a few images at a time, (C K, Ho Wo n), always in the same memory.
 
     Args:
         x: input, shape (N, C, H, W).
         shift: subtracted from each column of X, (C K,).
         patches: which patches.
     """
-    channels, K, count = x.shape[1], patches.offsets, outputs_of(x, patches)
-    at_once = min(len(x), max(1, ENTRIES // (channels * K * count)))
-    buffer = x.new_empty(channels, K, at_once, *patches.output_size(*x.shape[2:]))
+    channels, K, outputs = x.shape[1], patches.offsets, patches.output_size(*x.shape[2:])
+    at_once = images_at_once(x, patches)
+    buffer = x.new_empty(channels, K, *outputs, 0)
+    memory, turned = x.new_empty(shift.numel() * outputs_of(x, patches) * at_once), x.new_empty(x[:at_once].numel())
     shifts = shift.view(channels, K, 1, 1, 1)
-    # zeros of the padding, which stay from one filling to the next
-    buffer.copy_(-shifts)
     for images in torch.split(x, at_once):
-        n = len(images)
+        if len(images) != buffer.shape[-1]:
+            buffer = memory[: len(memory) // at_once * len(images)].view(channels, K, *outputs, len(images))
+            # zeros of the padding, which stay from one filling to the next
+            buffer.copy_(-shifts)
+        pixels = turned_like(images, turned[: images.numel()])
+        # from rows of images to rows of pixels, whose neighbours are images: the runs of a small image are short
+        turned[: images.numel()].view(-1, len(images)).copy_(in_memory(images).T)
         for m in meetings(patches, *x.shape[2:]):
-            pixels = images[(..., *m.pixels)].transpose(0, 1)
-            torch.sub(pixels, shifts[:, m.offset], out=buffer[(slice(None), m.offset, slice(n), *m.outputs)])
-        yield buffer.view(channels * K, -1)[:, : n * count]
+            at = (slice(None), m.offset, *m.outputs)
+            torch.sub(pixels[(slice(None), *m.pixels)], shifts[:, m.offset], out=buffer[at])
+        yield buffer.view(channels * K, -1)
 
 
-def put_back(gradient: Tensor, columns: Tensor, patches: Patches, *, once: bool) -> None:
-    """Write the columns (C K, n Ho Wo) to the pixels that they were taken from, or add them where those have several.
+def put_back(piece: Tensor, columns: Tensor, memory: Tensor, patches: Patches) -> None:
+    """Write into each pixel the sum of its places in the columns.
 
     Args:
-        gradient: of n images, (n, C, H, W).
-        columns: gradient with respect to X^T.
+        piece: gradient of n images, (n, C, H, W).
+        columns: gradient with respect to X^T, (C K, Ho Wo n).
+        memory: for as many values as the piece has.
         patches: which patches.
-        once: whether no pixel is in more than one patch.
     """
-    size = gradient.shape[2:]
-    parts = columns.view(gradient.shape[1], patches.offsets, len(gradient), *patches.output_size(*size))
+    images, channels, *size = piece.shape
+    pixels = turned_like(piece, memory.zero_())
+    parts = columns.view(channels, patches.offsets, *patches.output_size(*size), images)
     for m in meetings(patches, *size):
-        pixels = gradient[(..., *m.pixels)]
-        values = parts[(slice(None), m.offset, slice(None), *m.outputs)].transpose(0, 1)
-        if once:
-            pixels.copy_(values)
-        else:
-            pixels.add_(values)
+        pixels[(slice(None), *m.pixels)] += parts[(slice(None), m.offset, *m.outputs)]
+    in_memory(piece).copy_(memory.view(-1, images).T)
+
+
+def in_memory(images: Tensor) -> Tensor:
+    """Images as rows (n, C H W) or, where channels lie last, (n, H W C): a view of what is dense."""
+    if images.is_contiguous(memory_format=torch.channels_last):
+        images = images.permute(0, 2, 3, 1)
+    return images.reshape(len(images), -1)
+
+
+def turned_like(images: Tensor, memory: Tensor) -> Tensor:
+    """The memory as pixels (C, H, W, n), in the order of `in_memory`."""
+    n, channels, height, width = images.shape
+    if images.is_contiguous(memory_format=torch.channels_last):
+        return memory.view(height, width, channels, n).permute(2, 0, 1, 3)
+    return memory.view(channels, height, width, n)
 
 
 def add_products(sums: Tensor, parts: Tensor) -> None:
@@ -169,8 +178,7 @@ def add_products(sums: Tensor, parts: Tensor) -> None:
     step = -(-F // BLOCKS)
     for part, total in zip(parts, sums.expand(G, F, F), strict=True):
         for first in range(0, F, step):
-            rows = total[first : first + step, first:]
-            torch.addmm(rows, part[first : first + step], part[first:].mT, out=rows)
+            total[first : first + step, first:] += matrix_product(part[first : first + step], part[first:].mT)
 
 
 def outputs_of(x: Tensor, patches: Patches) -> int:
@@ -222,10 +230,3 @@ def reached(axis: Axis, offset: int) -> slice:
     window = axis.window(offset, offset)
     first = (window.start + axis.padding - axis.dilation * offset) // axis.stride
     return slice(first, first + len(window))
-
-
-@lru_cache(maxsize=256)
-def readers(axis: Axis) -> tuple[int, ...]:
-    """How many offsets read each position."""
-    windows = [axis.window(i, i) for i in range(axis.kernel)]
-    return tuple(sum(r in window for window in windows) for r in range(axis.length))

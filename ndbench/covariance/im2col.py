@@ -3,8 +3,9 @@
 from torch import Tensor
 from torch.nn import functional
 
-from ndbench.covariance.buffered import buffered, buffered_adjoint, unrecorded
+from ndbench.covariance.buffered import buffered, buffered_adjoint
 from ndbench.covariance.patches import Patches
+from ndbench.products import unrecorded
 
 
 def im2col(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:

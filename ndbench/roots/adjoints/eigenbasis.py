@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ndbench.products import product
 from ndbench.roots.adjoints.functions import Recurrence, Saved, symmetric_part
 from ndbench.roots.precision import working_type
 
@@ -47,12 +48,12 @@ class Eigenbasis:
     def run(self, A: Tensor) -> Saved:
         """D; then the eigenvalues and V."""
         eigenvalues, V = torch.linalg.eigh(A)
-        D = (V * self.recurrence.on_spectrum(eigenvalues).unsqueeze(-2)) @ V.mT
+        D = product(V * self.recurrence.on_spectrum(eigenvalues).unsqueeze(-2), V.mT)
         return D, eigenvalues, V
 
     def pull_back(self, A: Tensor, saved: Saved, G: Tensor) -> Tensor:
         """The gradient, in four products."""
         eigenvalues, V = saved
         # a skew part of G passes through Phi, which is symmetric, and falls away in the end
-        K = self.recurrence.pull_back_on_spectrum(eigenvalues, V.mT @ G @ V)
-        return symmetric_part(V @ K @ V.mT)
+        K = self.recurrence.pull_back_on_spectrum(eigenvalues, product(product(V.mT, G), V))
+        return symmetric_part(product(product(V, K), V.mT))
