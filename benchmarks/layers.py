@@ -8,6 +8,8 @@ Peak memory on a CPU is measured in a process for each side: the largest residen
 before) of three steps, less the resident set before them, when the input, the layer and the upstream gradient exist and
 a small layer of the same kind has loaded the libraries. On a GPU it is PyTorch's record of its allocations.
 
+On a machine that others use too, `--shared --threads 1` counts the time that the process had a processor.
+
 On a GPU (`--device cuda`) times are between device events, convolutions of float32 use tf32, and bfloat16 is
 autocast.
 """
@@ -20,6 +22,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -204,11 +207,11 @@ def allocator():
     return {"library": loaded[0] if loaded else " ".join(platform.libc_ver()), "variables": set_to}
 
 
-def compare(setting, targets, device, rounds, threads):
+def compare(setting, targets, device, rounds, *, threads, clock):
     """Print one setting's tables, and return what is in them."""
     chosen = sides(targets)
     runs = {side.name: step(side, setting, device) for side in chosen}
-    samples = interleaved(runs, device, rounds)
+    samples = interleaved(runs, device, rounds, clock=clock)
     del runs
     times = {name: found.typical for name, found in samples.items()}
     memory = {side.name: peak(side, setting, device, threads) for side in chosen}
@@ -238,6 +241,7 @@ def parse():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=15, help="at least 15")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shared", action="store_true", help="count the processor's time, for a machine that is busy")
     parser.add_argument("--json", type=Path, help="write samples and ratios to this file")
     parser.add_argument("--only", default="", help="settings whose name holds this, such as 8x8 or NHWC")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
@@ -260,11 +264,14 @@ def main():
     torch.backends.cudnn.allow_tf32 = True
     where = {**environment(), "allocator": allocator()}
     rounds = max(arguments.rounds, 15)
-    print(f"{arguments.device}, {arguments.threads} threads, {rounds} rounds, torch {torch.__version__}")
+    clock = time.process_time if arguments.shared else time.perf_counter
+    print(
+        f"{arguments.device}, {clock.__name__}, {arguments.threads} threads, {rounds} rounds, torch {torch.__version__}"
+    )
     print(f"allocator {where['allocator']}")
     comparisons = cpu_comparisons() if arguments.device == "cpu" else cuda_comparisons()
     found = [
-        compare(setting, targets, arguments.device, rounds, arguments.threads)
+        compare(setting, targets, arguments.device, rounds, threads=arguments.threads, clock=clock)
         for setting, targets in comparisons
         if arguments.only in setting.name
     ]

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,7 +44,11 @@ class Samples:
 
 
 def interleaved(
-    functions: Mapping[str, Function], device: str, rounds: int = 30, enough: float = math.inf
+    functions: Mapping[str, Function],
+    device: str,
+    rounds: int = 30,
+    enough: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Samples]:
     """Time every function once in each round, on the CPU by the clock, on a GPU between events with a flushed L2.
 
@@ -52,6 +57,8 @@ def interleaved(
         device: "cpu" or "cuda", where they compute.
         rounds: at least 2.
         enough: seconds after which a function takes part in no further round, if it has five samples.
+        clock: of the CPU, in seconds; `time.process_time` counts those that the process had, of all its threads
+            together, which tells more than the time of day on one thread of a machine shared with others.
 
     Returns:
         The samples of each.
@@ -66,7 +73,7 @@ def interleaved(
     """
     if rounds < 2:
         raise ValueError(f"interleaved: rounds must be at least 2; got {rounds}")
-    take = by_the_clock if device == "cpu" else Events().seconds
+    take = partial(by_the_clock, clock=clock) if device == "cpu" else Events().seconds
     for function in functions.values():
         function()
     samples: dict[str, list[float]] = {name: [] for name in functions}
@@ -85,11 +92,11 @@ def captured(function: Function, rounds: int = 30) -> Samples:
     return Samples(tuple(found), captured=True)
 
 
-def by_the_clock(function: Function) -> float:
+def by_the_clock(function: Function, clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds of one call on the CPU."""
-    started = time.perf_counter()
+    started = clock()
     function()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 class Events:

@@ -27,6 +27,11 @@ def test_a_slow_function_takes_part_in_five_rounds():
     assert {name: len(samples.seconds) for name, samples in found.items()} == {"slow": 5, "quick": 12}
 
 
+def test_the_process_does_not_count_sleep():
+    found = interleaved({"asleep": lambda: time.sleep(0.02)}, "cpu", rounds=5, clock=time.process_time)
+    assert found["asleep"].typical < 0.01
+
+
 def test_quartiles():
     samples = Samples((4.0, 1.0, 3.0, 2.0, 5.0))
     assert samples.quartiles == (1.5, 3.0, 4.5)

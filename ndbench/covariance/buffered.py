@@ -19,7 +19,7 @@ from ndbench.products import product as matrix_product
 ENTRIES = 2**20
 """Of the buffer, 4 MiB in float32: enough pixels to outweigh F x F sums, few enough for a cache of the last level."""
 
-FEWEST = 8
+FEWEST = 3
 """Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
 
 LARGE = 256
@@ -102,7 +102,7 @@ def column_sums(x: Tensor, patches: Patches) -> Tensor:
 
 
 def images_at_once(x: Tensor, patches: Patches) -> int:
-    """The images whose patches fill the buffer, at least 8 so that they are worth turning, or 1."""
+    """The images whose patches fill the buffer, at least `FEWEST`, or 1."""
     most = ENTRIES // (x.shape[1] * patches.offsets * outputs_of(x, patches))
     return min(len(x), most) if most >= FEWEST else 1
 

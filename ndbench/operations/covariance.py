@@ -65,9 +65,9 @@ def patch_covariance(
         eps: added to the diagonal.
         algorithm: "im2col" (the definition), "shifted" (one product for each pair of offsets), "lagged" (one for each
             lag, exactly symmetric), "windows" (numpy in float64, without gradient), or "auto". "auto" takes "lagged"
-            if 1.3 flops(lagged) + 1200 G F^2 + 4e6 pieces < flops(im2col), else "im2col", because products of whole
-            images are the cheaper ones unless assembling their results outweighs them: `ndbench.covariance.choice`
-            has the measurements. Of kernels it takes the one with fewer multiplications (`ndbench.kernels.covariance`).
+            if 2.4 flops(lagged) + 2700 N C H W + 5600 G F^2 + 1.4e7 pieces < flops(im2col) + 700 M F, else "im2col":
+            `ndbench.covariance.choice` says where the factors come from. Of kernels it takes the one with fewer
+            multiplications (`ndbench.kernels.covariance`).
         adjoint: how gradients are computed. "handwritten" keeps x and the mean only, and computes the gradient by the
             algorithm's adjoint; "autograd" records every operation of the algorithm. "auto" is "handwritten" except
             for "windows", which has neither: with "lagged" that is several times as fast as "autograd" in a fraction
