@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ndbench.covariance import Patches, adjoint_pixels
+from ndbench.covariance import Patches, adjoint_pixels, buffered
 from ndbench.covariance.adjoint import differentiated, tangent
 from ndbench.covariance.adjoint_pixels import lagged_adjoint, shifted_adjoint
 from ndbench.covariance.adjoint_regions import reaches
@@ -237,7 +237,8 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("grouping", ["channel", "interleaved"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_no_temporary_of_the_size_of_the_patches(grouping, dtype):
+def test_no_temporary_of_the_size_of_the_patches(monkeypatch, grouping, dtype):
+    monkeypatch.setattr(buffered, "ENTRIES", 1)
     big = case((4, 4, 40, 40), 5, padding=2, block=2, grouping=grouping)
     x, gradients = big.input(dtype), upstream(big, dtype)
     mean, _ = im2col(x, big.patches)
