@@ -1,10 +1,14 @@
 """What evaluation computes once and keeps."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+Value = tuple[Tensor, ...]
 
 
 class Memo:
@@ -14,19 +18,37 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        self.key: tuple[Any, ...] | None = None
-        self.value: tuple[Tensor, ...] = ()
+        # in one piece, since threads may share a layer: key, aliases of the sources, value
+        self.kept: tuple[Any, Value, Value] | None = None
 
-    def get(self, sources: Sequence[Tensor | None], compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """The value, computed without gradient unless that was done for these very sources."""
-        if any(source is not None and source.is_inference() for source in sources):
-            return compute()  # inference tensors count no versions
-        key = tuple(None if s is None else (s.data_ptr(), s._version, s.dtype, s.device) for s in sources)
-        if key != self.key:
-            # what inference mode makes could not be part of a graph later
-            with torch.inference_mode(mode=False), torch.no_grad():
-                self.key, self.value = key, compute()
-        return self.value
+    def get(self, sources: Sequence[Tensor | None], compute: Callable[[], Value]) -> Value:
+        """The value in full precision, computed without gradient unless that was done for these very sources."""
+        given = [source for source in sources if source is not None]
+        with full_precision(given[0].device):
+            if any(_is_passing(source) for source in given):
+                return compute()
+            key = tuple(None if s is None else (s.data_ptr(), s._version, s.dtype, s.device) for s in sources)
+            kept = self.kept
+            if kept is None or key != kept[0]:
+                # what inference mode makes could not be part of a graph later
+                with torch.inference_mode(mode=False), torch.no_grad():
+                    # as long as aliases live, no other tensor can have the same address
+                    self.kept = kept = key, tuple(source.detach() for source in given), compute()
+            return kept[2]
 
     def __reduce__(self) -> tuple[type["Memo"], tuple[()]]:
         return Memo, ()
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _is_passing(source: Tensor) -> bool:
+    """Whether nothing can be kept: tensors of inference mode count no versions, those of torch.func have no address."""
+    if source.is_inference() or torch._C._functorch.is_functorch_wrapped_tensor(source):
+        return True
+    return forward_ad.unpack_dual(source).tangent is not None  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
 from ndbench.layers.joined import is_distributed, joined, of_none
-from ndbench.layers.memo import Memo
+from ndbench.layers.memo import Memo, full_precision
 from ndbench.layers.options import Options
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
@@ -95,12 +95,14 @@ class Whitening(nn.Module):
         Raises:
             ValueError: if statistics are not finite and x is on a CPU.
         """
-        return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
+        # folding would round to 16 bits in autocast, and what evaluation keeps outlives it
+        with full_precision(x.device):
+            return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
 
     def mean_and_root(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deconvolution matrix of x itself, taken into the averages when training."""
         # statistics are float32 whatever autocast says
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             mean, cov = self.moments(x)
             cov = cov + self.options.eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
             fine = mean.isfinite().all() & cov.isfinite().all()

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from ndbench.layers import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d, Deconv2d, DeconvLinear
@@ -108,6 +109,61 @@ def test_evaluation_keeps_what_it_folded_until_something_changes(make, shape, mo
     assert len(calls) == (3 if list(made.parameters()) else 2)
     if list(made.parameters()):
         torch.testing.assert_close(changed, 2 * first)
+
+
+def test_a_parameter_at_the_address_of_a_former_one_is_not_taken_for_it():
+    made = DeconvLinear(64, 64).eval()
+    x = torch.randn(3, 64)
+    for _ in range(6):
+        made.weight = None  # so that its memory is free
+        made.weight = torch.nn.Parameter(torch.randn(64, 64), requires_grad=False)
+        made.bias.requires_grad_(False)
+        torch.testing.assert_close(made(x), functional.linear(x, made.weight, made.bias))
+
+
+@every_layer
+@pytest.mark.parametrize("running", ["deconvolution", "covariance"])
+def test_evaluation_in_autocast_rounds_nothing_that_it_keeps(make, shape, running):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make(running=running)
+    made(x)
+    made.eval()
+    other = copy.deepcopy(made)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            made(x)
+        assert torch.equal(made(x), other(x))
+
+
+@every_layer
+def test_folding_a_batch_in_autocast_is_not_rounded(make, shape):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    wanted = made.fold_for(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made.fold_for(x)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, wanted, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # what torch.func.jvp loads
+def test_evaluation_of_transformed_parameters():
+    made = Deconv2d(4, 3, 3).requires_grad_(False)
+    (x,) = batches((5, 4, 7, 6), 1, torch.float32)
+    made(x)
+    made.eval()
+    weights = torch.randn(2, *made.weight.shape)
+
+    def evaluated(weight):
+        return torch.func.functional_call(made, {"weight": weight}, (x,))
+
+    y = evaluated(made.weight)
+    torch.testing.assert_close(torch.vmap(evaluated)(weights), torch.stack([evaluated(w) for w in weights]))
+    # without the bias it is linear in the weight
+    _, slope = torch.func.jvp(evaluated, (made.weight,), (made.weight,))
+    torch.testing.assert_close(slope, y - made.bias.view(3, 1, 1), rtol=1e-4, atol=1e-4)
+    with forward_ad.dual_level():
+        dual = evaluated(forward_ad.make_dual(made.weight, made.weight.clone()))
+        torch.testing.assert_close(forward_ad.unpack_dual(dual).tangent, slope)
 
 
 @every_layer
