@@ -1,5 +1,6 @@
 """What the layers share: a batch's statistics become mean and D, running averages serve evaluation."""
 
+import math
 from typing import Any, NoReturn, Self
 
 import torch
@@ -180,7 +181,9 @@ class Whitening(nn.Module):
             return 1 / count.clamp(min=1)
         if not self.options.bias_correction:
             return torch.full_like(count, m)
-        return m / (1 - (1 - m) ** count.clamp(min=1))
+        # 1 - (1 - m)^count, of which a small m leaves no digits
+        log = math.log1p(-m) if m < 1 else -math.inf
+        return -m / torch.expm1(count.clamp(min=1) * log)
 
     def folded_averages(self) -> tuple[Tensor, Tensor]:
         """Weight and bias that whiten by the running averages, computed once while no gradient is asked for."""

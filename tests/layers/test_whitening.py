@@ -61,6 +61,19 @@ def test_averages(make, shape, running, options, weights):
     assert made.num_batches_tracked == 3
 
 
+@pytest.mark.parametrize("momentum", [1e-3, 1e-8, 1e-20])
+def test_small_momenta_average_all_batches_alike(momentum):
+    xs = batches((5, 4, 7, 6), 3, torch.float32)
+    made, wanted = ChannelDeconv2d(4, momentum=momentum), ChannelDeconv2d(4, momentum=None)
+    made(xs[0])
+    wanted(xs[0])
+    torch.testing.assert_close(made.running_mean, wanted.running_mean, rtol=1e-6, atol=1e-6)
+    for x in xs[1:]:
+        made(x)
+        wanted(x)
+    torch.testing.assert_close(made.running_deconv, wanted.running_deconv, rtol=1e-6, atol=1e-6 + 10 * momentum)
+
+
 @every_layer
 def test_averages_without_bias_correction_begin_at_the_identity(make, shape):
     xs = batches(shape, 2)
