@@ -59,6 +59,10 @@ class Whitening(nn.Module):
         self.register_buffer("num_batches_tracked", count)
         self.register_buffer("faulty", torch.tensor(False, device=D.device), persistent=False)
         self._root, self._fold = Memo(), Memo()
+        if tracked and options.running == "covariance" and not D.is_meta:
+            # a few steps do not give I its root, but a multiple of I; roots of a I are those of I / a^(1/2)
+            cov = getattr(self, self._second)
+            cov *= self.root(cov.reshape(-1, order, order)[0])[0, 0] ** 2
 
     @torch.no_grad()
     def _squared(self, D: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from ndbench.layers import Deconv2d
 from ndbench.operations.layer import deconvolved_conv2d
+from ndbench.operations.roots import METHODS
 
 CASES = {
     "default": ((6, 4, 3), {"padding": 1}),
@@ -66,8 +67,10 @@ def test_signature_and_parameters_are_those_of_conv2d():
     assert ours(torch.randn(5, 4, 8, 8)).shape == theirs(torch.randn(5, 4, 8, 8)).shape
 
 
-def test_untrained_evaluation_is_the_convolution():
-    made, x = layer((6, 4, 3), {"padding": 1}).eval(), image(2, 6, 5, 5)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("running", ["deconvolution", "covariance"])
+def test_untrained_evaluation_is_the_convolution(running, method):
+    made, x = layer((6, 4, 3), {"padding": 1}, running=running, method=method).eval(), image(2, 6, 5, 5)
     torch.testing.assert_close(made(x), nn.Conv2d.forward(made, x), rtol=1e-13, atol=1e-13)
 
 
