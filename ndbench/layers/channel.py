@@ -117,8 +117,8 @@ class ChannelDeconv(Whitening):
         """(N, C, ...) as (N, G, B, pixels)."""
         pixels = x.shape[2:].numel()
         if self.grouping == "interleaved":
-            return x.reshape(len(x), self.block, groups, pixels).transpose(1, 2)
-        return x.reshape(len(x), groups, self.block, pixels)
+            return x.reshape(x.shape[0], self.block, groups, pixels).transpose(1, 2)
+        return x.reshape(x.shape[0], groups, self.block, pixels)
 
     def extra_repr(self) -> str:
         """The channels, and how they are whitened."""

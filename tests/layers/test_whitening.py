@@ -361,6 +361,16 @@ def test_exported_for_evaluation(make, shape):
     torch.testing.assert_close(torch.export.export(made, (x,)).module()(x), made(x))
 
 
+@every_layer
+def test_exported_for_batches_of_any_size(make, shape):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    made(x)
+    made.eval()
+    exported = torch.export.export(made, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+    torch.testing.assert_close(exported(x[:3]), made(x[:3]))
+
+
 def test_training_by_one_batch_of_everything_is_algorithm_1():
     """D = (X^T X / N + eps I)^(-1/2) of the centered patches X, written out."""
     x = batches((6, 2, 5, 5), 1)[0]
