@@ -1,6 +1,7 @@
 """What the layers share: a batch's statistics become mean and D, running averages serve evaluation."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 import torch
@@ -219,6 +220,23 @@ class Whitening(nn.Module):
         """Switch to training, or evaluation, once it is known that no batch was faulty."""
         self.raise_if_faulty()
         return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Convert, with averages in float32 or better, and nothing kept of what was."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, old in before.items():
+            new = self._buffers[name]
+            if old is None or new is None:
+                continue
+            if new.is_floating_point():
+                wide = torch.promote_types(new.dtype, torch.float32)
+                self._buffers[name] = new if new.dtype == wide else (new if old.is_meta else old).to(new.device, wide)
+            elif name == "faulty" and not new.is_meta:
+                # to_empty gives it any value, and no state dict another
+                self._buffers[name] = torch.zeros_like(new) if old.is_meta else old.to(new.device)
+        self._root, self._fold = Memo(), Memo()
+        return self
 
     def raise_if_faulty(self) -> None:
         """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.

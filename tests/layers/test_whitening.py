@@ -371,6 +371,35 @@ def test_exported_for_batches_of_any_size(make, shape):
     torch.testing.assert_close(exported(x[:3]), made(x[:3]))
 
 
+@every_layer
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_averages_stay_wide_when_a_layer_is_converted(make, shape, dtype):
+    (x,) = batches(shape, 1, torch.float32)
+    made = make()
+    made(x)
+    kept = {name: average.clone() for name, average in made.named_buffers()}
+    made.to(dtype)
+    assert all(parameter.dtype == dtype for parameter in made.parameters())
+    for name, average in made.named_buffers():
+        assert torch.equal(average, kept[name])
+        assert average.dtype == kept[name].dtype
+    assert make().double().to(dtype).running_mean.dtype == torch.float32
+    assert made.double().running_mean.dtype == torch.float64
+
+
+@every_layer
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_emptied_layers_are_not_faulty(make, shape, device):
+    state = make().state_dict()
+    for _ in range(10):
+        ones = [torch.full((n,), True) for n in (1, 8, 64)]
+        made = make(device=device)
+        del ones  # whose memory the empty buffers get
+        made.to_empty(device="cpu").load_state_dict(state)
+        assert not made.faulty
+        made.eval()
+
+
 def test_training_by_one_batch_of_everything_is_algorithm_1():
     """D = (X^T X / N + eps I)^(-1/2) of the centered patches X, written out."""
     x = batches((6, 2, 5, 5), 1)[0]
