@@ -57,13 +57,15 @@ class Deconv2d(Whitening, nn.Conv2d):
         dtype: of parameters; buffers of 16-bit layers are float32, in which all statistics are computed.
 
     Raises:
-        ValueError: if an argument is out of its range. `forward` raises it for inputs without a patch, and on a CPU for
-            those whose statistics are not finite (NaN, infinities, squares beyond float32), which are not averaged. On
-            a GPU, and in compiled graphs, such a batch gives NaN, and `state_dict`, `train` or `eval` raise later.
+        TypeError: `forward` raises it for inputs of another type than the weight's, outside autocast.
+        ValueError: if an argument is out of its range. `forward` raises it for inputs without a patch or of other
+            channels, and on a CPU for those whose statistics are not finite (NaN, infinities, squares beyond float32),
+            which are not averaged. On a GPU, and in compiled graphs, such a batch gives NaN, and `state_dict`, `train`
+            or `eval` raise later.
 
     Shape:
-        input (N, C, H, W), output (N, O, Ho, Wo), as those of Conv2d. One sample is enough where it has more than one
-        patch; of a single patch mean and D are x and eps^(-1/2) I, and y = b.
+        input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where it
+        has more than one patch; of a single patch mean and D are x and eps^(-1/2) I, and y = b.
 
     Example:
         >>> import torch
@@ -159,7 +161,8 @@ class Deconv2d(Whitening, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution of x's whitened patches."""
-        weight, bias = self.fold_for(x)
+        self.check_input(x, self.in_channels, -3, self.weight)
+        weight, bias = self.fold_for(x[None] if x.ndim == 3 else x)
         return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

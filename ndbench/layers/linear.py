@@ -89,6 +89,7 @@ class DeconvLinear(Whitening, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """The linear map of x's whitened features."""
+        self.check_input(x, self.in_features, -1, self.weight)
         weight, bias = self.fold_for(x)
         return functional.linear(x, weight, bias)
 

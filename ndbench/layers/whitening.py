@@ -105,6 +105,19 @@ class Whitening(nn.Module):
         with full_precision(x.device):
             return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
 
+    def check_input(self, x: Tensor, channels: int, axis: int, weight: Tensor) -> None:
+        """Refuse what the weight cannot be multiplied with, before it is averaged.
+
+        Raises:
+            ValueError: for another number of channels.
+            TypeError: for another type, unless autocast makes it the same.
+        """
+        name = type(self).__name__
+        if x.ndim < -axis or x.shape[axis] != channels:
+            raise ValueError(f"{name}: the input must have {channels} channels; got shape {tuple(x.shape)}")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(f"{name}: the input must have the weight's type {weight.dtype}; got {x.dtype}; convert one")
+
     def mean_and_root(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deconvolution matrix of x itself, taken into the averages when training."""
         # statistics are float32 whatever autocast says

@@ -1,9 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ndbench.layers import Deconv2d
+from ndbench.layers import Deconv2d, DeconvLinear
 from ndbench.operations.layer import deconvolved_conv2d
 from ndbench.operations.roots import METHODS
 
@@ -138,7 +140,7 @@ def test_wrong_arguments(options, error, message):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((2, 4, 5), "x must have shape"),
+        ((2, 4, 5), "must have 4 channels"),
         ((0, 4, 5, 5), "must not be empty"),
         ((2, 4, 2, 2), "must fit into the padded image"),
     ],
@@ -148,3 +150,31 @@ def test_inputs_without_a_patch(shape, message):
     with pytest.raises(ValueError, match=message):
         made(torch.zeros(shape))
     assert made.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "x", "error", "message"),
+    [
+        (Deconv2d(4, 2, 1), torch.zeros(2, 8, 3, 3), ValueError, "Deconv2d: the input must have 4 channels"),
+        (Deconv2d(4, 2, 1), torch.zeros(4, 4), ValueError, "Deconv2d: the input must have 4 channels"),
+        (Deconv2d(4, 2, 1), torch.zeros(2, 4, 3, 3).double(), TypeError, "must have the weight's type torch.float32"),
+        (DeconvLinear(4, 2), torch.zeros(5, 8), ValueError, "DeconvLinear: the input must have 4 channels"),
+        (DeconvLinear(4, 2), torch.zeros(()), ValueError, "DeconvLinear: the input must have 4 channels"),
+        (DeconvLinear(4, 2), torch.zeros(5, 4).half(), TypeError, "got torch.float16; convert one"),
+    ],
+)
+def test_what_the_weight_does_not_fit_is_not_averaged(made, x, error, message):
+    with pytest.raises(error, match=message):
+        made(x)
+    assert made.num_batches_tracked == 0
+    with pytest.raises(error, match=message):
+        made.eval()(x)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_one_image_is_a_batch(kernel):
+    made, x = layer((6, 4, kernel), {}), image(1, 6, 8, 8)
+    other = copy.deepcopy(made)
+    assert torch.equal(made(x[0]), other(x)[0])
+    assert torch.equal(made.running_deconv, other.running_deconv)
+    assert torch.equal(made.eval()(x[0]), other.eval()(x)[0])
