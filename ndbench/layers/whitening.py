@@ -60,18 +60,14 @@ class Whitening(nn.Module):
         self.register_buffer("num_batches_tracked", count)
         self.register_buffer("faulty", torch.tensor(False, device=D.device), persistent=False)
         self._root, self._fold = Memo(), Memo()
-        if tracked and options.running == "covariance" and not D.is_meta:
-            # a few steps do not give I its root, but a multiple of I; roots of a I are those of I / a^(1/2)
-            cov = getattr(self, self._second)
-            cov *= self.root(cov.reshape(-1, order, order)[0])[0, 0] ** 2
 
     @torch.no_grad()
     def _squared(self, D: Tensor) -> Tensor:
         """What averages to D = I: itself, or the multiple of it whose root, by so few steps, is I."""
-        if self.options.running == "deconvolution":
+        if self.options.running == "deconvolution" or D.is_meta:
             return D
         # roots of a I are those of I over a^(1/2)
-        return D * self.root(D)[..., :1, :1] ** 2
+        return D * self.root(D.reshape(-1, *D.shape[-2:])[0])[0, 0] ** 2
 
     @property
     def _second(self) -> str:
