@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import time
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear, convert_sync
 
 BATCHES = {2: (3, 5), 4: (3, 0, 4, 2)}
+LONGEST = 180
+"""Seconds: three times the longest that a collective may wait."""
 
 
 def model():
@@ -49,6 +52,17 @@ def start(rank, world, path, seconds=60):
     )
 
 
+def spawn(function, world, folder):
+    """Run it in so many processes, none of which may hang."""
+    context = multiprocessing.spawn(function, (world, str(folder)), world, join=False)
+    ends = time.monotonic() + LONGEST
+    while not context.join(timeout=1):
+        if time.monotonic() > ends:
+            for process in context.processes:
+                process.kill()
+            pytest.fail(f"{function.__name__}: processes were still running after {LONGEST} s")
+
+
 def run_together(rank, world, folder):
     start(rank, world, f"{folder}/rendezvous")
     network = convert_sync(model())
@@ -61,7 +75,7 @@ def run_together(rank, world, folder):
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_as_one_process_with_the_joined_batch(world, tmp_path):
-    multiprocessing.spawn(run_together, (world, str(tmp_path)), world)
+    spawn(run_together, world, tmp_path)
     alone = model()
     y, dx = step(alone, torch.cat(inputs(BATCHES[world])))
     results = [torch.load(tmp_path / str(rank)) for rank in range(world)]
@@ -91,7 +105,7 @@ def run_alone(rank, world, folder):
 
 
 def test_a_peer_that_dies_is_an_error(tmp_path):
-    multiprocessing.spawn(run_alone, (2, str(tmp_path)), 2)
+    spawn(run_alone, 2, tmp_path)
     assert torch.load(tmp_path / "0")
 
 
@@ -108,7 +122,7 @@ def run_nan(rank, world, folder):
 
 
 def test_bad_batches_are_refused_by_all(tmp_path):
-    multiprocessing.spawn(run_nan, (2, str(tmp_path)), 2)
+    spawn(run_nan, 2, tmp_path)
 
 
 def test_alone_it_is_as_without():
