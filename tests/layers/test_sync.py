@@ -63,6 +63,14 @@ def spawn(function, world, folder):
             pytest.fail(f"{function.__name__}: processes were still running after {LONGEST} s")
 
 
+def leave():
+    """End this process at once.
+
+    Of some thirty runs that took the group down, two waited for ever; where, is not known.
+    """
+    os._exit(0)
+
+
 def run_together(rank, world, folder):
     start(rank, world, f"{folder}/rendezvous")
     network = convert_sync(model())
@@ -70,7 +78,7 @@ def run_together(rank, world, folder):
     found = step(parallel, inputs(BATCHES[world])[rank])
     gradients = [parameter.grad for parameter in network.parameters()]
     torch.save((found, gradients, network.state_dict(), network.eval()(inputs((2,))[0])), f"{folder}/{rank}")
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.mark.parametrize("world", [2, 4])
@@ -118,7 +126,7 @@ def run_nan(rank, world, folder):
     assert network[0].num_batches_tracked == 0
     with pytest.raises(ValueError, match="no process has any"):
         network(x[:0])
-    dist.destroy_process_group()
+    leave()
 
 
 def test_bad_batches_are_refused_by_all(tmp_path):
