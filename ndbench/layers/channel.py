@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.options import Options, Others, block_of, check_grouping
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
 from ndbench.layers.whitening import Whitening
 
 
@@ -71,8 +71,7 @@ class ChannelDeconv(Whitening):
         name = type(self).__name__
         options = Options.of(name, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, name)
-        if sampling_stride < 1:
-            raise ValueError(f"{name}: sampling_stride must be at least 1; got {sampling_stride}")
+        check_sampling(sampling_stride, name)
         self.num_features, self.affine, self.sampling_stride = num_features, affine, sampling_stride
         self.block, self.grouping, self.pooled = block_of(num_features, block, name), grouping, pooled
         dtype = dtype or torch.get_default_dtype()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches, pair
-from ndbench.layers.options import Options, Others, block_of, check_grouping
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -118,16 +118,12 @@ class Deconv2d(Whitening, nn.Conv2d):
     def _check(self) -> None:
         """Refuse what Conv2d accepts and this layer cannot do."""
         check_grouping(self.grouping, self.groups, "Deconv2d")
-        rules = {
-            f"sampling_stride must be at least 1; got {self.sampling_stride}": self.sampling_stride >= 1,
-            f'padding="same" needs odd kernels or even dilations, got kernel {self.kernel_size}': (
-                self.padding != "same"
-                or all(d * (k - 1) % 2 == 0 for k, d in zip(self.kernel_size, self.dilation, strict=True))
-            ),
-        }
-        for message, holds in rules.items():
-            if not holds:
-                raise ValueError(f"Deconv2d: {message}")
+        check_sampling(self.sampling_stride, "Deconv2d")
+        even = any(d * (k - 1) % 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        if self.padding == "same" and even:
+            raise ValueError(
+                f'Deconv2d: padding="same" needs odd kernels or even dilations, got kernel {self.kernel_size}'
+            )
 
     @property
     def patches(self) -> Patches:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 from ndbench.covariance.patches import GROUPINGS
-from ndbench.operations.roots import require_options
+from ndbench.operations.roots import require_options, whole
 
 RUNNING = ("deconvolution", "covariance")
 
@@ -102,6 +102,12 @@ def check_grouping(grouping: str, groups: int, name: str) -> None:
         raise ValueError(f'{name}: interleaved blocks spread over all {groups} groups; use grouping="channel"')
 
 
+def check_sampling(sampling_stride: int, name: str) -> None:
+    """Refuse a sampling stride that is no positive whole number."""
+    if whole(sampling_stride, "sampling_stride", name) < 1:
+        raise ValueError(f"{name}: sampling_stride must be at least 1; got {sampling_stride}")
+
+
 def block_of(channels: int, block: int | None, name: str) -> int:
     """The channels of a block: all of them if there are no more than `block`, else their largest divisor up to it.
 
@@ -109,7 +115,7 @@ def block_of(channels: int, block: int | None, name: str) -> int:
         >>> block_of(3, 64, "Deconv2d"), block_of(96, 64, "Deconv2d"), block_of(256, 64, "Deconv2d")
         (3, 48, 64)
     """
-    if block is not None and block < 1:
+    if block is not None and whole(block, "block", name) < 1:
         raise ValueError(f"{name}: block must be at least 1, or None for all channels; got {block}")
     most = channels if block is None else min(block, channels)
     return next(divisor for divisor in range(most, 0, -1) if channels % divisor == 0)

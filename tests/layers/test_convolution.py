@@ -117,6 +117,8 @@ WRONG = (
     ({"grouping": "rows"}, ValueError, "grouping must be one of channel, interleaved"),
     ({"grouping": "interleaved", "groups": 2}, ValueError, "spread over all 2 groups"),
     ({"sampling_stride": 0}, ValueError, "sampling_stride must be at least 1"),
+    ({"block": "4"}, TypeError, "Deconv2d: block must be an integer"),
+    ({"sampling_stride": 1.5}, TypeError, "Deconv2d: sampling_stride must be an integer"),
     ({"padding": "same", "kernel_size": 2}, ValueError, "odd kernels"),
     ({"eps": -1.0}, ValueError, "eps must be finite and not negative"),
     ({"momentum": 0.0}, ValueError, r"momentum must lie in \(0, 1\]"),
