@@ -25,9 +25,9 @@ def unrecorded(*tensors: Tensor) -> bool:
 def product(left: Tensor, right: Tensor) -> Tensor:
     """The product left @ right of two matrices, or of batches of them.
 
-    PyTorch multiplies float32 on x86 with MKL, which on processors of other makers leaves half of their vector units
-    idle; oneDNN, which computes its convolutions, took half the time on an AMD EPYC with AVX-512, and is as exact. Its
-    inner product has no derivative here, so it serves unrecorded matrices only.
+    PyTorch multiplies float32 on x86 with MKL, and computes its convolutions with oneDNN, whose products are the faster
+    ones on some processors (`python -m benchmarks.layers` has what a layer gains), and a little less exact: its sums
+    run in another order. Its inner product has no derivative here, so it serves unrecorded matrices only.
 
     Args:
         left: shape (..., m, k).
