@@ -11,6 +11,7 @@ from torch import Tensor
 from ndbench import roots
 from ndbench.covariance import Patches
 from ndbench.kernels.precision import PRECISIONS, product_roundoff
+from ndbench.laws import Law, PatchLaw, RootLaw, products_of_steps
 from ndbench.layers.built import channel_deconv2d, deconv2d, deconv_linear
 from ndbench.operations import (
     deconvolve,
@@ -57,6 +58,8 @@ class Implementation:
             promised and not given fails; what is not promised is judged if it is given.
         unchecked: the same function without validation of its input: NaN in exactly the bad matrices, nothing raised.
         order: of convergence, where there are iterates.
+        law: what it claims of how its flops and its memory grow. None for variants that differ in their gradients
+            only, and for iterations that run until converged: how many steps that takes depends on the spectrum.
         interpreted: for kernels, what Triton's interpreter takes for one call on a problem, in milliseconds.
         exempt: names of checks it is not held to.
         exempt_reason: why.
@@ -76,6 +79,7 @@ class Implementation:
     iterates: Callable[[Tensor], Iterator[tuple[Tensor, Tensor]]] | None = None
     unchecked: Callable[..., Any] | None = None
     order: int = 0
+    law: Law | None = None
     interpreted: Callable[[Any], float] = lambda problem: 0.0
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
@@ -170,10 +174,18 @@ def _stopped(
         function=function,
         unchecked=partial(function, check=False),
         target=Steps(method, steps, scaled_steps=scaled_steps),
+        law=_law_of_steps(method, steps, variant),
         # eigh and inverses are not there in 16-bit types
         widened=method.startswith("denman_beavers") or variant == ".eigenbasis",
         **promises,
     )
+
+
+def _law_of_steps(method: str, steps: int, variant: str) -> RootLaw | None:
+    """In the eigenbasis one product is left; the other adjoints leave the steps as they are."""
+    if variant == ".eigenbasis":
+        return RootLaw(products=1)
+    return None if variant in (".autograd", ".reverse") else RootLaw(products_of_steps(method, steps))
 
 
 def _exact(method: str, adjoint: str = "auto", **promises: Any) -> Implementation:
@@ -207,10 +219,11 @@ def _iteration(
 
 
 INVERSE_SQRT = (
-    _exact("spectral", derivatives=DERIVATIVES),
+    _exact("spectral", derivatives=DERIVATIVES, law=RootLaw(products=1)),
     _exact(
         "scipy_sqrtm",
         devices=("cpu",),
+        law=RootLaw(),
         # Schur's method: SciPy's square root was seen at 1.1 n u (docs/findings.md)
         growth=1.0,
         exempt=("versus-eigh",),
@@ -219,6 +232,7 @@ INVERSE_SQRT = (
     _exact(
         "scipy_power",
         devices=("cpu",),
+        law=RootLaw(),
         exempt=("whitening", "commutation", "versus-eigh"),
         exempt_reason="a Schur-Pade power is accurate in the forward error only",
     ),
@@ -261,12 +275,23 @@ INVERSE_SQRT = (
 )
 
 
+PATCH_LAWS = {
+    "im2col": PatchLaw(flops=4, memory=2),
+    "windows": PatchLaw(flops=4, memory=2),
+    "shifted": PatchLaw(flops=4, memory=0),
+    "lagged": PatchLaw(flops=2, memory=0),
+    # it may choose im2col
+    "auto": PatchLaw(flops=4, memory=2),
+}
+
+
 def _covariance(
     algorithm: str, adjoint: str = "auto", derivatives: tuple[str, ...] = DERIVATIVES, **promises: Any
 ) -> Implementation:
     name = algorithm if adjoint == "auto" else f"{algorithm}.{adjoint}"
     function = partial(patch_covariance, algorithm=algorithm, adjoint=adjoint)
-    return Implementation(name, "covariance", function, derivatives=derivatives, **promises)
+    law = PATCH_LAWS[algorithm] if adjoint == "auto" else None
+    return Implementation(name, "covariance", function, derivatives=derivatives, law=law, **promises)
 
 
 def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
@@ -280,6 +305,7 @@ def _covariance_kernels(algorithm: str) -> tuple[Implementation, ...]:
             devices=("cuda", "interpreter"),
             precision=precision,
             derivatives=("reverse",),
+            law=PatchLaw(PATCH_LAWS[algorithm].flops, memory=0),
             interpreted=partial(_interpreted, algorithm),
         )
         for precision in PRECISIONS

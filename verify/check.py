@@ -49,7 +49,9 @@ class Check:
             # what overflows in a wrong answer is measured as infinite, and needs no warning
             with np.errstate(all="ignore"):
                 found = self.judge(implementation, problem)
-        except (NotRun, OracleUnavailable, PhotographUnavailable) as unavailable:
+        except NotRun as unjudged:
+            return verdict(reason=str(unjudged), ran=False, evidence=unjudged.evidence)
+        except (OracleUnavailable, PhotographUnavailable) as unavailable:
             return verdict(reason=str(unavailable), ran=False)
         except Exception as error:
             return verdict(reason=f"{type(error).__name__}: {error}")

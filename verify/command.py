@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help=f"processes that share the work; by default 1, on a GPU one for every two cores, at most {MOST_JOBS}",
     )
+    timing = parser.add_mutually_exclusive_group()
+    timing.add_argument("--times", action="store_true", help="measure how times grow with every size, and report it")
+    timing.add_argument("--gate-times", action="store_true", help="the same, and fail where they outgrow their law")
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
 
@@ -69,6 +72,7 @@ def execute(arguments: argparse.Namespace) -> int:
         problems=tuple(arguments.problem),
         tier=arguments.tier,
         device=arguments.device,
+        times=_times(arguments),
     )
     try:
         chosen = cases(selection)
@@ -95,6 +99,11 @@ def default_jobs(device: str, count: int) -> int:
     if device != "cuda" or count <= FEW:
         return 1
     return max(1, min(MOST_JOBS, (os.cpu_count() or 1) // 2))
+
+
+def _times(arguments: argparse.Namespace) -> str:
+    """What becomes of times, as `Selection` has it."""
+    return "gate" if arguments.gate_times else "report" if arguments.times else "off"
 
 
 def _in_the_interpreter(arguments: argparse.Namespace) -> int:

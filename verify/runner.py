@@ -9,10 +9,12 @@ import torch
 
 from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
 from ndbench.kernels.runtime import interpreted
+from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.environment import environment
 from ndbench.verify.gradients import suite as gradients
+from ndbench.verify.scaling.suite import TIMES
 from ndbench.verify.settings import exact_convolutions
 from ndbench.verify.suite import CHECKS
 from ndbench.verify.verdict import Status, Verdict
@@ -41,6 +43,7 @@ class Selection:
         problems: names of problems.
         tier: "quick" or "full".
         device: kind of device to run on, one of `DEVICES`.
+        times: whether times are measured, one of `TIMES`: "off", "report" their exponents, or "gate" by them too.
     """
 
     operations: tuple[str, ...] = ()
@@ -49,6 +52,7 @@ class Selection:
     problems: tuple[str, ...] = ()
     tier: str = "quick"
     device: str = "cpu"
+    times: str = "off"
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def cases(
     Raises:
         UnknownName: if the selection names something that no case has; the message lists what there is.
     """
-    found = list(_all_cases(selection, checks, implementations))
+    found = list(_all_cases(selection, (*checks, *TIMES[selection.times]), implementations))
     for kind, wanted, name_of in _FILTERS:
         known = {name_of(case) for case in found}
         names = _members(getattr(selection, wanted), known)
@@ -200,6 +204,8 @@ def verify(
     tier: str = "quick",
     checks: tuple[str, ...] = (),
     problems: tuple[str, ...] = (),
+    law: Law | None = None,
+    times: str = "off",
 ) -> Report:
     """Judge a function of one's own by the checks of an operation.
 
@@ -216,6 +222,9 @@ def verify(
         tier: "quick" or "full".
         checks: names of the checks to run; all if empty.
         problems: names of the problems; all if empty.
+        law: how its flops and its memory are claimed to grow, `ndbench.laws.PatchLaw` for covariances or `RootLaw` for
+            inverse square roots; if None, as the definition's do.
+        times: "off"; "report" to measure the exponents of times too; "gate" to judge by them.
 
     Returns:
         The report: `report.passed`, `report.failures` and every verdict.
@@ -234,7 +243,7 @@ def verify(
     """
     if operation not in OPERATIONS:
         raise ValueError(f"verify: operation must be one of {', '.join(OPERATIONS)}; got {operation!r}")
-    for argument, value, known in (("device", device, DEVICES), ("tier", tier, TIERS)):
+    for argument, value, known in (("device", device, DEVICES), ("tier", tier, TIERS), ("times", times, TIMES)):
         if value not in known:
             raise ValueError(f"verify: {argument} must be one of {', '.join(known)}; got {value!r}")
     if unknown := set(derivatives) - set(DERIVATIVES):
@@ -243,6 +252,7 @@ def verify(
         raise TypeError(f"verify: function must be callable; got {function!r}")
     name = getattr(function, "__name__", "function")
     promises: dict[str, Any] = {"dtypes": dtypes, "derivatives": derivatives, "devices": (device,)}
+    promises["law"] = law or DEFINITIONS.get(operation)
     mine = Implementation(name, operation, function, target=parse_target(target), **promises)
-    chosen = Selection((operation,), checks, problems=problems, tier=tier, device=device)
+    chosen = Selection((operation,), checks, problems=problems, tier=tier, device=device, times=times)
     return run(cases(chosen, implementations=[mine]))

@@ -6,6 +6,7 @@ from ndbench.verify import covariance_suite, invariants, kernels, layers, robust
 from ndbench.verify.check import Check
 from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.problem_sets import INVARIANTS, ORDER, STABILITY, VALUES
+from ndbench.verify.scaling import suite as scaling
 
 
 def _exact(implementation: Implementation) -> bool:
@@ -53,4 +54,5 @@ CHECKS: tuple[Check, ...] = (
     *gradients.CHECKS,
     *kernels.CHECKS,
     *layers.CHECKS,
+    *scaling.CHECKS,
 )

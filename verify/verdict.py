@@ -19,7 +19,15 @@ class Status(StrEnum):
 
 
 class NotRun(Exception):
-    """Raised by a check that cannot be judged here; the message is the reason that the report shows."""
+    """Raised by a check that cannot be judged here; the message is the reason that the report shows.
+
+    Attributes:
+        evidence: what was found all the same.
+    """
+
+    def __init__(self, reason: str, evidence: Evidence | None = None) -> None:
+        super().__init__(reason)
+        self.evidence = evidence or {}
 
 
 @dataclass(frozen=True)

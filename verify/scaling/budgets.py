@@ -1,0 +1,46 @@
+"""What scaling checks allow, with reasons: flops by their power, and the lower orders that right algorithms need."""
+
+from ndbench.covariance_problems import CovarianceProblem
+from ndbench.laws import PatchLaw
+
+GROWTH = 2.0
+"""How much flops may outgrow their law: of a symmetric product one triangle is needed, and the whole square allowed."""
+
+MEMORY_GROWTH = 2.0
+"""How much memory may outgrow its law: at one size a copy may be gone before the next is made, at another not."""
+
+TIME_EXCESS = 0.5
+"""How far the whole interval of a measured exponent may lie above the one claimed: a hidden factor adds 1."""
+
+
+def flops(law: PatchLaw, problem: CovarianceProblem) -> float:
+    """2 C B p N Ho Wo + the lower orders of `once`: the most flops of an algorithm that keeps its law."""
+    k, stride = _number(problem.kernel_size), _number(problem.stride)
+    outputs = (problem.H + 2 * _number(problem.padding) - k) // stride + 1
+    # a lag's pixels are those of the image, of which an even kernel has fewer than outputs
+    positions = outputs**2 if law.flops == 4 or stride > 1 else problem.H * problem.W
+    products = 2 * problem.C * (problem.block or problem.C) * law.products(k, stride)
+    return problem.N * products * positions + once(law, problem)
+
+
+def once(law: PatchLaw, problem: CovarianceProblem) -> float:
+    """Flops of a call whatever the number of images: 2 C k^2 H (W + k^2), and for lags C B (T^2 + T_0^2).
+
+    Means and the shift's linear terms need the sums of y over the windows of all pairs of offsets, by contracting
+    columns, then rows. With lags, each of the k - |D| pairs of a lag on one axis adds up the pieces inside its window:
+    2 (k - |D|) - 1 at most, because so many pieces lie between the ends of k - |D| windows. For both axes, and one of
+    two opposite lags, that is C B (T^2 + T_0^2) with T = sum over D of (k - |D|) (2 (k - |D|) - 1) and T_0 its term
+    at D = 0.
+    """
+    C, k = problem.C, _number(problem.kernel_size)
+    sums = 2 * C * k**2 * problem.H * (problem.W + k**2)
+    if law.flops == 4:
+        return sums
+    terms = [(k - abs(lag)) * (2 * (k - abs(lag)) - 1) for lag in range(1 - k, k)]
+    return sums + C * (problem.block or C) * (sum(terms) ** 2 + terms[k - 1] ** 2)
+
+
+def _number(value: int | tuple[int, int]) -> int:
+    if isinstance(value, tuple):
+        raise TypeError(f"scaling problems have square kernels, strides and paddings; got {value!r}")
+    return value

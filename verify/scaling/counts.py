@@ -1,0 +1,76 @@
+"""Flops that a call really executes, and the memory that it holds."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from ndbench.catalog import Implementation
+from ndbench.cost.counting import count, peak_memory
+from ndbench.covariance_problems import CovarianceProblem
+from ndbench.problems import MatrixProblem
+from ndbench.verify import answers, covariance_answers
+from ndbench.verify.kernels import is_kernel
+from ndbench.verify.scaling.problems import InteriorScaling
+from ndbench.verify.verdict import NotRun
+
+Problem = CovarianceProblem | MatrixProblem
+
+
+def call(implementation: Implementation, problem: Problem) -> Any:
+    """A function without arguments that computes the answer; the input is made before."""
+    if isinstance(problem, CovarianceProblem):
+        x, arguments = covariance_answers.question(problem).to(implementation.place), problem.arguments()
+        return lambda: covariance_answers.call(implementation, x, arguments)
+    A = answers.question(problem).to(implementation.place)
+    return lambda: implementation.function(A)
+
+
+@lru_cache(maxsize=1024)
+def flops(implementation: Implementation, problem: Problem) -> int:
+    """Flops of the products of one call, nothing recorded.
+
+    Raises:
+        NotRun: for Triton kernels, whose products PyTorch's counter does not see.
+    """
+    if is_kernel(implementation):
+        raise NotRun("PyTorch's counter sees no products of Triton kernels; ndbench.cost counts their launches")
+    with torch.no_grad():
+        return count(call(implementation, problem)).flops
+
+
+def require_counted(found: int) -> None:
+    """Refuse to judge work that the counter does not see.
+
+    Raises:
+        NotRun: if nothing was counted.
+    """
+    if not found:
+        raise NotRun("its work is in no product that PyTorch's counter sees")
+
+
+def memory(implementation: Implementation, problem: Problem) -> int:
+    """The most bytes that one call holds at once, nothing recorded."""
+    with torch.no_grad():
+        return peak_memory(call(implementation, problem), implementation.place)
+
+
+def parts(implementation: Implementation, problem: InteriorScaling, k: int) -> tuple[float, float, float]:
+    """Flops of the interior for each output of an image, of the border of each image, and once a call.
+
+    For s outputs along each axis and N images the flops of any algorithm made of products over windows are
+
+        f(N, s) = N (I s^2 + b s + e) + O(s)
+
+    once s exceeds what borders reach, so that differences give I and the rest exactly, whatever O is: with
+    g(s) = f(2, s) - f(1, s),
+
+        I = (g(s) - 2 g(s + 1) + g(s + 2)) / 2,    border = g(s) - I s^2,    O = f(1, s) - g(s).
+    """
+    one, two = ([flops(implementation, problem.at(k, N, step)) for step in range(3)] for N in (1, 2))
+    require_counted(two[0])
+    g = [b - a for a, b in zip(one, two, strict=True)]
+    smallest = problem.at(k, 1, 0)
+    outputs = (smallest.H + 2 * (k // 2) - k) // problem.stride(k) + 1
+    interior = (g[0] - 2 * g[1] + g[2]) / 2
+    return interior, g[0] - interior * outputs**2, one[0] - g[0]
