@@ -48,7 +48,7 @@ CHECKS: tuple[Check, ...] = (
 
 def _timed(judge: Callable[[Implementation, Any], Measurement]) -> tuple[Check, ...]:
     """The checks of times, which are part of a run only where they are asked for."""
-    posed = {"inverse-sqrt": TIMES_OF_ROOTS, "covariance": TIMES_OF_PATCHES}
+    posed: dict[str, dict[str, tuple[Any, ...]]] = {"inverse-sqrt": TIMES_OF_ROOTS, "covariance": TIMES_OF_PATCHES}
     return tuple(Check(FAMILY + "times", operation, judge, problems, timeable) for operation, problems in posed.items())
 
 
