@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
+from ndbench.cost import roots as cost_of_roots
 from ndbench.covariance import Patches
 from ndbench.kernels.precision import PRECISIONS, product_roundoff
-from ndbench.laws import Law, PatchLaw, RootLaw, products_of_steps
+from ndbench.laws import Law, PatchLaw, RootLaw
 from ndbench.layers.built import channel_deconv2d, deconv2d, deconv_linear
 from ndbench.operations import (
     deconvolve,
@@ -185,7 +186,7 @@ def _law_of_steps(method: str, steps: int, variant: str) -> RootLaw | None:
     """In the eigenbasis one product is left; the other adjoints leave the steps as they are."""
     if variant == ".eigenbasis":
         return RootLaw(products=1)
-    return None if variant in (".autograd", ".reverse") else RootLaw(products_of_steps(method, steps))
+    return None if variant in (".autograd", ".reverse") else RootLaw(cost_of_roots.FORWARD[method](steps).products)
 
 
 def _exact(method: str, adjoint: str = "auto", **promises: Any) -> Implementation:

@@ -69,24 +69,3 @@ Law = PatchLaw | RootLaw
 
 DEFINITIONS: dict[str, Law] = {"covariance": PatchLaw(flops=4, memory=2), "inverse-sqrt": RootLaw()}
 """What an implementation is held to that claims nothing better: the patch matrix times itself, and a cube."""
-
-
-def products_of_steps(method: str, steps: int) -> int:
-    """Products that T steps of an iteration take, as its reference computes them.
-
-    The coupled iterations multiply three times a step, with a quintic polynomial four times, save three because they
-    begin with Z_0 = I and do not need Y_T; the quintic's first step still squares Y_0. The product form multiplies
-    once beside its inverse. The plain form multiplies for the residual of every iterate, the first among them.
-
-    Example:
-        >>> products_of_steps("newton_schulz", 5), products_of_steps("minimax_quintic", 5)
-        (12, 17)
-    """
-    counts = {
-        "newton_schulz": 3 * steps - 3,
-        "minimax_cubic": 3 * steps - 3,
-        "minimax_quintic": 4 * steps - 3,
-        "denman_beavers": steps,
-        "denman_beavers_plain": steps + 1,
-    }
-    return counts[method]

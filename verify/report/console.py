@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from ndbench.verify.report import laws
 from ndbench.verify.runner import Case, Report
 from ndbench.verify.verdict import Status, Verdict
 
@@ -72,6 +73,7 @@ def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
         checks = list(dict.fromkeys(v.check for v in mine))
         for i in range(0, len(checks), MOST_COLUMNS):
             console.print(_table(operation, [v for v in mine if v.check in checks[i : i + MOST_COLUMNS]]))
+        _show_laws(console, operation, mine)
     _show_not_run(console, report)
     for verdict in report.failures:
         _show_failure(console, verdict)
@@ -108,6 +110,16 @@ def _table(operation: str, verdicts: list[Verdict]) -> Table:
         mine = [v for v in verdicts if v.implementation == implementation]
         table.add_row(escape(implementation), *(_cell([v for v in mine if v.check == check]) for check in checks))
     return table
+
+
+def _show_laws(console: Console, operation: str, verdicts: Sequence[Verdict]) -> None:
+    """Print the exponents that counts and times show beside those claimed, and who keeps the paper's law."""
+    header, *rows = laws.table(verdicts)
+    if rows:
+        table = Table(*header, title=f"{operation}: {laws.TITLE}", title_justify="left")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
 
 
 def _cell(verdicts: list[Verdict]) -> str:

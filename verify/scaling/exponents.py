@@ -7,6 +7,9 @@ import numpy as np
 
 from ndbench.verify.verdict import Evidence
 
+VARIABLES = {"k": "k", "G": "G", "C": "C", "side": "H W", "n": "n"}
+"""What grows, and how a formula calls it; a side stands for the H W pixels of a square image."""
+
 PAPER = {"k": 2, "G": 1, "C": 1, "side": 1, "n": 3}
 """The powers of the law that the paper states, O(H W k^2 C G + (k^2 G)^3), the root's in its order n = k^2 G."""
 

@@ -9,9 +9,6 @@ import torch
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.problems import MatrixProblem, dtype_name
 
-VARIABLES = {"k": "k", "G": "G", "C": "C", "side": "H W", "n": "n"}
-"""What grows, and how a formula calls it; a side stands for the H W pixels of a square image."""
-
 
 def several(values: Sequence[int]) -> str:
     """The values in a name: "1to9" if none between them is left out, else "1.3.9"."""

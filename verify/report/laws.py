@@ -1,0 +1,65 @@
+"""How flops, memory and times grow: one line for each implementation, from the evidence of scaling checks."""
+
+from collections.abc import Sequence
+
+from ndbench.verify.scaling.exponents import FLOPS, MEMORY, PRODUCTS, SAMPLED, SECONDS, VARIABLES
+from ndbench.verify.verdict import Evidence, Verdict
+
+TITLE = "exponents found / claimed, and whether the paper's O(H W k^2 C G + (k^2 G)^3) is kept"
+NOTHING = "·"
+
+Line = list[str]
+
+_QUANTITIES = {FLOPS: "flops", PRODUCTS: "flops per pixel", SAMPLED: "same, stride k", MEMORY: "memory"}
+
+
+def table(verdicts: Sequence[Verdict]) -> list[Line]:
+    """A header and the lines; the header alone if there is no evidence of scaling.
+
+    A cell of counts is "exponent / claimed", one of times "exponent [low, high]".
+    """
+    grown = [v for v in verdicts if "variable" in v.evidence]
+    kinds = list(dict.fromkeys((str(v.evidence["counted"]), str(v.evidence["variable"])) for v in grown))
+    lines = [["implementation", *(f"{_quantity(counted)}\nin {VARIABLES[name]}" for counted, name in kinds)]]
+    lines[0] += [f"paper's law\n{sampling}" for sampling in _samplings(grown)]
+    for implementation in dict.fromkeys(v.implementation for v in grown):
+        mine = [v.evidence for v in grown if v.implementation == implementation]
+        cells = [_cell([e for e in mine if (e["counted"], e["variable"]) == kind]) for kind in kinds]
+        lines.append([implementation, *cells, *(_paper(mine, sampling) for sampling in _samplings(grown))])
+    return lines
+
+
+def _quantity(counted: str) -> str:
+    return _QUANTITIES.get(counted, "time")
+
+
+def _cell(found: Sequence[Evidence]) -> str:
+    """Of the largest family, which comes last."""
+    if not found:
+        return NOTHING
+    evidence = found[-1]
+    exponent = f"{evidence['exponent']:.2f}"
+    if evidence["counted"] == SECONDS:
+        return f"{exponent} [{evidence['low']:.2f}, {evidence['high']:.2f}]"
+    return f"{exponent} / {evidence['claimed exponent']:g}"
+
+
+_SAMPLINGS = {"stride 1": SAMPLED, "stride k": PRODUCTS}
+"""Samplings of patches, each with what says nothing about it."""
+
+
+def _samplings(grown: Sequence[Verdict]) -> list[str]:
+    """The samplings that counts of patches tell of; orders have none, and are shown as one."""
+    counted = {v.evidence["counted"] for v in grown}
+    found = [name for name, other in _SAMPLINGS.items() if ({PRODUCTS, SAMPLED} - {other}) & counted]
+    return found or ([""] if grown else [])
+
+
+def _paper(found: Sequence[Evidence], sampling: str) -> str:
+    """Kept or not, and by which power it is missed."""
+    silent = _SAMPLINGS.get(sampling)
+    said = [e for e in found if e.get("paper's law") and e["counted"] != silent]
+    missed = [f"{VARIABLES[str(e['variable'])]}^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"]
+    if not said:
+        return NOTHING
+    return "not kept: " + ", ".join(dict.fromkeys(missed)) if missed else "kept"
