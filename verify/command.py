@@ -55,10 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help=f"processes that share the work; by default 1, on a GPU one for every two cores, at most {MOST_JOBS}",
     )
-    timing = parser.add_mutually_exclusive_group()
-    timing.add_argument("--times", action="store_true", help="measure how times grow with every size, and report it")
-    timing.add_argument("--gate-times", action="store_true", help="the same, and fail where they outgrow their law")
+    add_times(parser)
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
+
+
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """The options that add times to what is judged."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--times", action="store_true", help="measure how times grow with every size, and report it")
+    either.add_argument("--gate-times", action="store_true", help="the same, and fail where they outgrow their law")
+
+
+def times_of(arguments: argparse.Namespace) -> str:
+    """What becomes of times, as `Selection` has it."""
+    return "gate" if arguments.gate_times else "report" if arguments.times else "off"
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -72,17 +82,17 @@ def execute(arguments: argparse.Namespace) -> int:
         problems=tuple(arguments.problem),
         tier=arguments.tier,
         device=arguments.device,
-        times=_times(arguments),
+        times=times_of(arguments),
     )
     try:
         chosen = cases(selection)
     except UnknownName as error:
         print(f"ndbench verify: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    if arguments.json and (obstacle := _obstacle(Path(arguments.json))):
+    if arguments.json and (obstacle := obstacle_to(Path(arguments.json))):
         print(f"ndbench verify: cannot write {arguments.json}: {obstacle}", file=sys.stderr)  # noqa: T201
         return 2
-    with Progress(len(chosen)) as progress, _threads(arguments.threads):
+    with Progress(len(chosen)) as progress, threads_set(arguments.threads):
         jobs = arguments.jobs or default_jobs(arguments.device, len(chosen))
         if jobs == 1:
             report = run(chosen, progress.advance)
@@ -101,22 +111,18 @@ def default_jobs(device: str, count: int) -> int:
     return max(1, min(MOST_JOBS, (os.cpu_count() or 1) // 2))
 
 
-def _times(arguments: argparse.Namespace) -> str:
-    """What becomes of times, as `Selection` has it."""
-    return "gate" if arguments.gate_times else "report" if arguments.times else "off"
-
-
 def _in_the_interpreter(arguments: argparse.Namespace) -> int:
     """The same in a process of its own: Triton decides once, as it loads, whether to compile or to interpret."""
     options = [text for kind in KINDS for name in getattr(arguments, kind) for text in (f"--{kind}", name)]
     options += ["--device", arguments.device, "--tier", arguments.tier, "--threads", str(arguments.threads)]
     options += ["--jobs", str(arguments.jobs)] if arguments.jobs else []
+    options += {"off": [], "report": ["--times"], "gate": ["--gate-times"]}[times_of(arguments)]
     options += ["--json", arguments.json] if arguments.json else []
     program = [sys.executable, "-m", "ndbench.verify", *options]
     return subprocess.run(program, env={**os.environ, "TRITON_INTERPRET": "1"}, check=False).returncode
 
 
-def _obstacle(path: Path) -> str:
+def obstacle_to(path: Path) -> str:
     """What keeps the file from being written; better known before minutes of work than after."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +144,7 @@ def positive(text: str) -> int:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_set(count: int) -> Iterator[None]:
     """So many threads inside the block, as many as before outside."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

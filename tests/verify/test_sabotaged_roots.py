@@ -4,6 +4,7 @@ import pytest
 
 from ndbench.verify import kernels
 from ndbench.verify.gradients.suite import FAMILY
+from ndbench.verify.scaling import suite as scaling
 from ndbench.verify.suite import CHECKS
 from tests.verify.sabotaged_roots import SABOTAGE
 
@@ -32,8 +33,8 @@ def test_is_caught(sabotage):
 
 
 def test_every_check_has_a_sabotage():
-    """Those of gradients have theirs in tests/verify/gradients, those of kernels in tests/verify/test_kernels.py."""
-    elsewhere = (FAMILY, kernels.FAMILY)
+    """Those of gradients, kernels and scaling have theirs in tests of their own."""
+    elsewhere = (FAMILY, kernels.FAMILY, scaling.FAMILY)
     assert {sabotage.check for sabotage in SABOTAGE} == {name for name in BY_NAME if not name.startswith(elsewhere)}
 
 

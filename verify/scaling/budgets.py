@@ -14,7 +14,10 @@ TIME_EXCESS = 0.5
 
 
 def flops(law: PatchLaw, problem: CovarianceProblem) -> float:
-    """2 C B p N Ho Wo + the lower orders of `once`: the most flops of an algorithm that keeps its law."""
+    """2 C B p N Ho Wo + the lower orders of `once`: the most flops of an algorithm that keeps its law.
+
+    p products for each output position are `PatchLaw.products`.
+    """
     k, stride = _number(problem.kernel_size), _number(problem.stride)
     outputs = (problem.H + 2 * _number(problem.padding) - k) // stride + 1
     # a lag's pixels are those of the image, of which an even kernel has fewer than outputs
@@ -24,20 +27,23 @@ def flops(law: PatchLaw, problem: CovarianceProblem) -> float:
 
 
 def once(law: PatchLaw, problem: CovarianceProblem) -> float:
-    """Flops of a call whatever the number of images: 2 C k^2 H (W + k^2), and for lags C B (T^2 + T_0^2).
+    """Flops of a call whatever the number of images, in three parts, of which the last is for lags alone.
 
     Means and the shift's linear terms need the sums of y over the windows of all pairs of offsets, by contracting
-    columns, then rows. With lags, each of the k - |D| pairs of a lag on one axis adds up the pieces inside its window:
-    2 (k - |D|) - 1 at most, because so many pieces lie between the ends of k - |D| windows. For both axes, and one of
-    two opposite lags, that is C B (T^2 + T_0^2) with T = sum over D of (k - |D|) (2 (k - |D|) - 1) and T_0 its term
-    at D = 0.
+    columns, then rows: 2 C k^2 H (W + k^2). The linear terms are three outer products for every pair of offsets, and
+    pooling adds one of the blocks' means: C B (3 k^2 (k^2 + 1) + 2 k^4).
+
+    With lags, each of the k - |D| pairs of a lag on one axis adds up the pieces inside its window: 2 (k - |D|) - 1 at
+    most, because so many pieces lie between the ends of k - |D| windows. For both axes, and one of two opposite lags,
+    that is C B (T^2 + T_0^2) with T = sum over D of (k - |D|) (2 (k - |D|) - 1) and T_0 its term at D = 0.
     """
-    C, k = problem.C, _number(problem.kernel_size)
+    C, k, entries = problem.C, _number(problem.kernel_size), problem.C * (problem.block or problem.C)
     sums = 2 * C * k**2 * problem.H * (problem.W + k**2)
+    linear = entries * (3 * k**2 * (k**2 + 1) + 2 * k**4)
     if law.flops == 4:
-        return sums
+        return sums + linear
     terms = [(k - abs(lag)) * (2 * (k - abs(lag)) - 1) for lag in range(1 - k, k)]
-    return sums + C * (problem.block or C) * (sum(terms) ** 2 + terms[k - 1] ** 2)
+    return sums + linear + entries * (sum(terms) ** 2 + terms[k - 1] ** 2)
 
 
 def _number(value: int | tuple[int, int]) -> int:

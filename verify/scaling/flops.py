@@ -45,16 +45,17 @@ def interior(implementation: Implementation, problem: InteriorScaling) -> Measur
 
 
 def borders(implementation: Implementation, problem: InteriorScaling) -> Measurement:
-    """Beside the interior, lags take no more than sums of windows and of pieces (`budgets.once`), and none an image.
+    """Beside the interior, lags take no flops for an image, and for a call no more than assembling (`budgets.once`).
 
-    Measured is the worst ratio to that of the flops done once a call and those of an image's border.
+    Measured is the worst ratio to the latter, where flops that an image takes come on top of all that is allowed.
     """
     law = patch_law(implementation)
     ratios, rest = [], []
     for k in problem.values:
         _, border, once = counts.parts(implementation, problem, k)
         rest.append(f"{once:.10g}{border:+.10g}")
-        ratios.append((once + max(border, 0.0)) / budgets.once(law, problem.at(k, 1, 0)))
+        allowed = budgets.once(law, problem.at(k, 1, 0))
+        ratios.append((once if border <= 0 else max(once, allowed) + border) / allowed)
     return Measurement(max(ratios), 1.0, {"once and border": " ".join(rest)})
 
 

@@ -1,0 +1,60 @@
+"""`python -m ndbench.verify.scaling`: the scaling checks alone, and their page."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ndbench.verify.command import add_times, obstacle_to, positive, threads_set, times_of
+from ndbench.verify.report.console import Progress, show
+from ndbench.verify.report.record import save
+from ndbench.verify.runner import TIERS, Selection, UnknownName, cases, run
+from ndbench.verify.scaling.document import markdown
+from ndbench.verify.scaling.suite import CHECKS
+
+DESCRIPTION = """Judge how flops and memory grow with kernel size, block, channels, pixels and order, and report how
+times do. Exits with 0 if every law is kept, 1 if any is not or nothing could be judged, 2 for wrong usage."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the checks, show the report and return the exit status."""
+    arguments = parser().parse_args(argv)
+    wanted = tuple(arguments.implementation)
+    selection = Selection(
+        implementations=wanted, tier=arguments.tier, device=arguments.device, times=times_of(arguments)
+    )
+    try:
+        chosen = cases(selection, CHECKS)
+    except UnknownName as error:
+        return _refuse(str(error))
+    for path in filter(None, (arguments.json, arguments.markdown)):
+        if obstacle := obstacle_to(Path(path)):
+            return _refuse(f"cannot write {path}: {obstacle}")
+    with Progress(len(chosen)) as progress, threads_set(arguments.threads):
+        report = run(chosen, progress.advance)
+    show(report)
+    if arguments.json:
+        save(report, arguments.json)
+    if arguments.markdown:
+        Path(arguments.markdown).write_text(markdown(report))
+    return 0 if report.passed else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser("python -m ndbench.verify.scaling", description=DESCRIPTION)
+    made.add_argument(
+        "--implementation", action="append", default=[], metavar="NAME", help="only this; may be given several times"
+    )
+    made.add_argument("--tier", choices=TIERS, default="full", help="quick: fewer kernel sizes; full: all from 1 to 9")
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the implementations run")
+    made.add_argument("--threads", type=positive, default=1, help="threads of PyTorch on the CPU")
+    add_times(made)
+    made.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
+    made.add_argument("--markdown", metavar="PATH", help="write the page to this file, such as docs/scaling.md")
+    return made
+
+
+def _refuse(message: str) -> int:
+    print(f"ndbench.verify.scaling: {message}", file=sys.stderr)  # noqa: T201
+    return 2
