@@ -119,7 +119,7 @@ def peak_memory(function: Function, device: str = "cpu") -> int:
 
 
 def _peak_on_cpu(function: Function) -> int:
-    record = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+    record: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
     with _silenced():
         record.start()
     try:
