@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 Array = NDArray[Any]
 
-POWERS = (0.0, 10.0)
-"""Between which p is sought."""
-STARTS = np.linspace(0.25, 6, 24)
+POWERS = np.linspace(0.05, 10, 200)
+"""Exponents that are tried first; the best of them is refined."""
+REFINED = np.linspace(-1, 1, 41)
+REFINEMENTS = 5
+"""Times that an interval of two steps is divided into forty."""
 FEWEST = 4
 """Sizes for three parameters."""
 LEVEL = 0.95
@@ -51,7 +52,7 @@ class Exponent:
 def fit(sizes: Sequence[float], seconds: Sequence[float]) -> PowerLaw:
     """The law with the least squares of relative errors, a and b not negative.
 
-    For a given p the law is linear in a and b, so the best p of a few is the start of the nonlinear least squares.
+    For a given p the law is linear in a and b, so that p alone is searched for.
 
     Args:
         sizes: x, ascending, at least `FEWEST`.
@@ -64,20 +65,17 @@ def fit(sizes: Sequence[float], seconds: Sequence[float]) -> PowerLaw:
         >>> law = fit([1, 2, 4, 8, 16], [3.0, 5.0, 13.0, 45.0, 173.0])
         >>> print(f"{law.a:.3f} {law.b:.3f} {law.p:.3f}")
         2.333 0.667 2.000
+
+    References:
+        Golub and Pereyra, The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
+        separate, 1973.
     """
-    x, t = np.asarray(sizes, float), np.asarray(seconds, float)
-    if len(x) < FEWEST or not (t > 0).all():
-        raise ValueError(f"fit: there must be {FEWEST} sizes or more, with positive times; got {list(seconds)}")
-    scaled = x / x[-1]
-    best = min((_linear(scaled, t, p) for p in STARTS), key=lambda start: _squares(start, scaled, t))
-    lower, upper = [0.0, 0.0, POWERS[0]], [np.inf, np.inf, POWERS[1]]
-    found = least_squares(_relative_errors, best, bounds=(lower, upper), x_scale=[t[-1], t[-1], 1.0], args=(scaled, t))
-    a, b, p = (float(value) for value in found.x)
-    return PowerLaw(a, b / float(x[-1]) ** p, p)
+    a, b, p = (float(value[0]) for value in _fitted(np.asarray(sizes, float), np.asarray([seconds], float)))
+    return PowerLaw(a, b / float(sizes[-1]) ** p, p)
 
 
 def exponent(
-    sizes: Sequence[float], samples: Sequence[Sequence[float]], resamples: int = 200, seed: int = 0
+    sizes: Sequence[float], samples: Sequence[Sequence[float]], resamples: int = 1000, seed: int = 0
 ) -> Exponent:
     """The exponent over the upper half of the sizes, with its 95 % interval.
 
@@ -93,32 +91,40 @@ def exponent(
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval).
     """
-    first = min(len(sizes) // 2, len(sizes) - FEWEST)
-    upper, taken = list(sizes[max(first, 0) :]), [np.asarray(s, float) for s in samples[max(first, 0) :]]
+    first = max(0, min(len(sizes) // 2, len(sizes) - FEWEST))
+    x, taken = np.asarray(sizes[first:], float), [np.asarray(s, float) for s in samples[first:]]
     rng = np.random.default_rng(seed)
-    powers = [fit(upper, [_typical(rng.choice(s, len(s))) for s in taken]).p for _ in range(resamples)]
-    low, high = np.quantile(powers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Exponent(fit(upper, [_typical(s) for s in taken]).p, float(low), float(high))
+    again = np.stack([_typical(rng.choice(s, (resamples, len(s)))) for s in taken], axis=-1)
+    low, high = np.quantile(_fitted(x, again)[2], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Exponent(fit(list(x), [float(_typical(s)) for s in taken]).p, float(low), float(high))
 
 
-def _typical(samples: Array) -> float:
-    return float(np.quantile(samples, 0.25))
+def _typical(samples: Array) -> Array:
+    return np.asarray(np.quantile(samples, 0.25, axis=-1))
 
 
-def _relative_errors(parameters: Array, x: Array, t: Array) -> Array:
-    a, b, p = parameters
-    return np.asarray((a + b * x**p) / t - 1)
+def _fitted(x: Array, t: Array) -> tuple[Array, Array, Array]:
+    """The best a, b (at the largest size) and p for each row of times (R, sizes)."""
+    if len(x) < FEWEST or not (t > 0).all():
+        raise ValueError(f"fit: there must be {FEWEST} sizes or more, with positive times; got {t[0].tolist()}")
+    x, tried, step = x / x[-1], np.broadcast_to(POWERS[:, None], (len(POWERS), len(t))), POWERS[1] - POWERS[0]
+    for _ in range(REFINEMENTS + 1):
+        best = _linear(x, t, tried)[2].argmin(0)
+        p = np.take_along_axis(tried, best[None], 0)
+        tried = np.clip(p + step * REFINED[:, None], POWERS[0], POWERS[-1])
+        step /= len(REFINED) // 2
+    a, b, _ = _linear(x, t, p)
+    return a[0], b[0], p[0]
 
 
-def _squares(parameters: Array, x: Array, t: Array) -> float:
-    return float((_relative_errors(parameters, x, t) ** 2).sum())
-
-
-def _linear(x: Array, t: Array, p: float) -> Array:
-    """The best a and b for this p; where one would be negative it is zero."""
-    columns = np.stack([1 / t, x**p / t], axis=1)
-    a, b = np.linalg.lstsq(columns, np.ones_like(t), rcond=None)[0]
-    if a < 0 or b < 0:
-        alone = columns.sum(0) / (columns**2).sum(0)
-        a, b = min((alone[0], 0.0), (0.0, alone[1]), key=lambda ab: _squares(np.array([*ab, p]), x, t))
-    return np.array([a, b, p])
+def _linear(x: Array, t: Array, p: Array) -> tuple[Array, Array, Array]:
+    """The best a and b for exponents p (P, R), zero where they would be negative, and their squares, (P, R) each."""
+    u, v = 1 / t, x ** p[..., None] / t
+    uu, uv, vv, su, sv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1), u.sum(-1), v.sum(-1)
+    determinant = uu * vv - uv**2
+    a, b = (su * vv - sv * uv) / determinant, (sv * uu - su * uv) / determinant
+    alone = a < 0
+    constant = (b < 0) & ~alone
+    a = np.where(alone, 0.0, np.where(constant, su / uu, a))
+    b = np.where(constant, 0.0, np.where(alone, sv / vv, b))
+    return a, b, ((a[..., None] * u + b[..., None] * v - 1) ** 2).sum(-1)
