@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ndbench.catalog import CATALOG, OPERATIONS, Implementation
-from ndbench.operations import deconvolve
+from ndbench.laws import PatchLaw
+from ndbench.operations import deconvolve, patch_covariance
 from ndbench.problems import MatrixProblem
 from ndbench.verify import environment as environments
 from ndbench.verify.check import Check, Measurement
@@ -282,3 +283,27 @@ def test_environment_tells_driver_and_clocks(printed, driver, tmp_path, monkeypa
     program.chmod(0o755)
     assert environments.graphics().get("driver_version") == driver
     assert environments.graphics().get("clocks.max.sm") == (driver and "1980 MHz")
+
+
+def test_times_are_judged_only_where_they_are_asked_for():
+    def found(times):
+        selection = Selection(operations=("covariance",), implementations=("lagged",), times=times)
+        return {case.check.name for case in cases(selection)}
+
+    assert "scaling-times" not in found("off")
+    assert found("report") == found("gate") == found("off") | {"scaling-times"}
+
+
+def test_a_function_of_ones_own_is_held_to_a_law():
+    asked = {"checks": ("scaling-interior",), "dtypes": (torch.float32,)}
+    asked["problems"] = ("scaling-interior-k1.2.4-stridek-C2-float32",)
+    shifted = partial(patch_covariance, algorithm="shifted")
+    im2col = partial(patch_covariance, algorithm="im2col")
+    for function, law, passed in (
+        (im2col, None, True),
+        (shifted, PatchLaw(flops=2, memory=0), True),
+        (im2col, PatchLaw(flops=2, memory=0), False),
+    ):
+        assert verify(function, "covariance", law=law, **asked).passed == passed
+    with pytest.raises(ValueError, match=r"^verify: times must be one of off, report, gate; got 'on'$"):
+        verify(shifted, "covariance", times="on")
