@@ -44,22 +44,22 @@ def _cell(found: Sequence[Evidence]) -> str:
     return f"{exponent} / {evidence['claimed exponent']:g}"
 
 
-_SAMPLINGS = {"stride 1": SAMPLED, "stride k": PRODUCTS}
-"""Samplings of patches, each with what says nothing about it."""
+_SAMPLINGS = {"stride 1": (PRODUCTS, SAMPLED), "stride k": (SAMPLED, PRODUCTS)}
+"""Samplings of patches: what tells the power of k there, and what tells that of the other one."""
 
 
 def _samplings(grown: Sequence[Verdict]) -> list[str]:
     """The samplings that counts of patches tell of; orders have none, and are shown as one."""
     counted = {v.evidence["counted"] for v in grown}
-    found = [name for name, other in _SAMPLINGS.items() if ({PRODUCTS, SAMPLED} - {other}) & counted]
+    found = [name for name, (own, _) in _SAMPLINGS.items() if own in counted]
     return found or ([""] if grown else [])
 
 
 def _paper(found: Sequence[Evidence], sampling: str) -> str:
-    """Kept or not, and by which power it is missed."""
-    silent = _SAMPLINGS.get(sampling)
-    said = [e for e in found if e.get("paper's law") and e["counted"] != silent]
-    missed = [f"{VARIABLES[str(e['variable'])]}^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"]
-    if not said:
+    """Kept or not, and by which power it is missed; nothing where no power of k is known."""
+    own, other = _SAMPLINGS.get(sampling, ("", ""))
+    said = [e for e in found if e.get("paper's law") and e["counted"] != other]
+    if not said or (own and own not in {e["counted"] for e in said}):
         return NOTHING
+    missed = [f"{VARIABLES[str(e['variable'])]}^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"]
     return "not kept: " + ", ".join(dict.fromkeys(missed)) if missed else "kept"
