@@ -60,7 +60,8 @@ class Implementation:
         unchecked: the same function without validation of its input: NaN in exactly the bad matrices, nothing raised.
         order: of convergence, where there are iterates.
         law: what it claims of how its flops and its memory grow. None for variants that differ in their gradients
-            only, and for iterations that run until converged: how many steps that takes depends on the spectrum.
+            only, for iterations that run until converged, whose number of steps depends on the spectrum, and for a
+            choice of algorithms by size, which follows no power.
         interpreted: for kernels, what Triton's interpreter takes for one call on a problem, in milliseconds.
         exempt: names of checks it is not held to.
         exempt_reason: why.
@@ -281,8 +282,6 @@ PATCH_LAWS = {
     "windows": PatchLaw(flops=4, memory=2),
     "shifted": PatchLaw(flops=4, memory=0),
     "lagged": PatchLaw(flops=2, memory=0),
-    # it may choose im2col
-    "auto": PatchLaw(flops=4, memory=2),
 }
 
 
@@ -291,7 +290,7 @@ def _covariance(
 ) -> Implementation:
     name = algorithm if adjoint == "auto" else f"{algorithm}.{adjoint}"
     function = partial(patch_covariance, algorithm=algorithm, adjoint=adjoint)
-    law = PATCH_LAWS[algorithm] if adjoint == "auto" else None
+    law = PATCH_LAWS.get(algorithm) if adjoint == "auto" else None
     return Implementation(name, "covariance", function, derivatives=derivatives, law=law, **promises)
 
 

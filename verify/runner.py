@@ -223,7 +223,8 @@ def verify(
         checks: names of the checks to run; all if empty.
         problems: names of the problems; all if empty.
         law: how its flops and its memory are claimed to grow, `ndbench.laws.PatchLaw` for covariances or `RootLaw` for
-            inverse square roots; if None, as the definition's do.
+            inverse square roots; if None, as the definition's do. A function that chooses between algorithms by size
+            follows no power: judge each of them.
         times: "off"; "report" to measure the exponents of times too; "gate" to judge by them.
 
     Returns:

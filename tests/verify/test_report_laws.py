@@ -25,7 +25,7 @@ def test_nothing_is_shown_without_evidence():
 
 def test_a_line_for_each_implementation_with_exponents_beside_the_claims():
     header, pairs, lags = table([*PAIRS, *LAGS])
-    assert header[1:3] == ["flops per pixel\nin k", "same, stride k\nin k"]
+    assert header[1:3] == ["flops per pixel\nin k", "same, at stride k,\nin k"]
     assert pairs == ["pairs", "4.00 / 4", "2.00 / 2", "not kept: k^4", "kept"]
     assert lags == ["lags", "2.00 / 2", "2.00 / 2", "kept", "kept"]
 

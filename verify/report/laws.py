@@ -10,7 +10,7 @@ NOTHING = "·"
 
 Line = list[str]
 
-_QUANTITIES = {FLOPS: "flops", PRODUCTS: "flops per pixel", SAMPLED: "same, stride k", MEMORY: "memory"}
+_QUANTITIES = {FLOPS: "flops", PRODUCTS: "flops per pixel", SAMPLED: "same, at stride k,", MEMORY: "memory"}
 
 
 def table(verdicts: Sequence[Verdict]) -> list[Line]:
@@ -61,5 +61,6 @@ def _paper(found: Sequence[Evidence], sampling: str) -> str:
     said = [e for e in found if e.get("paper's law") and e["counted"] != other]
     if not said or (own and own not in {e["counted"] for e in said}):
         return NOTHING
-    missed = [f"{VARIABLES[str(e['variable'])]}^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"]
-    return "not kept: " + ", ".join(dict.fromkeys(missed)) if missed else "kept"
+    # of several families of one size the last is the largest
+    missed = {VARIABLES[str(e["variable"])]: f"^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"}
+    return "not kept: " + ", ".join(name + power for name, power in missed.items()) if missed else "kept"

@@ -50,13 +50,19 @@ def borders(implementation: Implementation, problem: InteriorScaling) -> Measure
     Measured is the worst ratio to the latter, where flops that an image takes come on top of all that is allowed.
     """
     law = patch_law(implementation)
-    ratios, rest = [], []
+    ratios, once_a_call, of_an_image = [], [], []
     for k in problem.values:
         _, border, once = counts.parts(implementation, problem, k)
-        rest.append(f"{once:.10g}{border:+.10g}")
+        once_a_call.append(f"{once:.10g}")
+        of_an_image.append(f"{border:.10g}")
         allowed = budgets.once(law, problem.at(k, 1, 0))
         ratios.append((once if border <= 0 else max(once, allowed) + border) / allowed)
-    return Measurement(max(ratios), 1.0, {"once and border": " ".join(rest)})
+    evidence = {
+        "sizes": " ".join(map(str, problem.values)),
+        "once a call": " ".join(once_a_call),
+        "border of an image": " ".join(of_an_image),
+    }
+    return Measurement(max(ratios), 1.0, evidence)
 
 
 def orders(implementation: Implementation, problem: OrderScaling) -> Measurement:

@@ -182,7 +182,7 @@ INTERIORS = {
 }
 MEMORY = {
     "quick": (MemoryScaling((1, 3, 5)),),
-    "full": (MemoryScaling((1, 3, 5)), MemoryScaling(KERNELS)),
+    "full": (MemoryScaling((1, 3, 5)), MemoryScaling(KERNELS, sides=(288, 352))),
 }
 POWERS = {"quick": (OrderScaling(ORDERS),), "full": (OrderScaling(ORDERS),)}
 TIMES_OF_PATCHES = {
