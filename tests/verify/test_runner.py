@@ -296,7 +296,7 @@ def test_times_are_judged_only_where_they_are_asked_for():
 
 def test_a_function_of_ones_own_is_held_to_a_law():
     asked = {"checks": ("scaling-interior",), "dtypes": (torch.float32,)}
-    asked["problems"] = ("scaling-interior-k1.2.4-stridek-C2-float32",)
+    asked["problems"] = ("scaling-interior-k1.3-stridek-C2-float32",)
     shifted = partial(patch_covariance, algorithm="shifted")
     im2col = partial(patch_covariance, algorithm="im2col")
     for function, law, passed in (
