@@ -232,7 +232,8 @@ def verify(
 
     Raises:
         TypeError: if `function` cannot be called.
-        ValueError: if the operation, the target, a derivative, the device, the tier, a check or a problem is unknown.
+        ValueError: if the operation, the target, a derivative, the device, the tier, a check or a problem is unknown,
+            or the law is that of another operation.
 
     Example:
         >>> import torch
@@ -249,11 +250,15 @@ def verify(
             raise ValueError(f"verify: {argument} must be one of {', '.join(known)}; got {value!r}")
     if unknown := set(derivatives) - set(DERIVATIVES):
         raise ValueError(f"verify: derivatives are {', '.join(DERIVATIVES)}; got {', '.join(sorted(unknown))}")
+    usual = DEFINITIONS.get(operation)
+    if law is not None and type(law) is not type(usual):
+        wanted = f"a {type(usual).__name__}" if usual else "None"
+        raise ValueError(f"verify: law must be {wanted} for {operation}; got {law!r}")
     if not callable(function):
         raise TypeError(f"verify: function must be callable; got {function!r}")
     name = getattr(function, "__name__", "function")
     promises: dict[str, Any] = {"dtypes": dtypes, "derivatives": derivatives, "devices": (device,)}
-    promises["law"] = law or DEFINITIONS.get(operation)
+    promises["law"] = law or usual
     mine = Implementation(name, operation, function, target=parse_target(target), **promises)
     chosen = Selection((operation,), checks, problems=problems, tier=tier, device=device, times=times)
     return run(cases(chosen, implementations=[mine]))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ndbench.catalog import CATALOG, OPERATIONS, Implementation
-from ndbench.laws import PatchLaw
+from ndbench.laws import PatchLaw, RootLaw
 from ndbench.operations import deconvolve, patch_covariance
 from ndbench.problems import MatrixProblem
 from ndbench.verify import environment as environments
@@ -305,5 +305,9 @@ def test_a_function_of_ones_own_is_held_to_a_law():
         (im2col, PatchLaw(flops=2, memory=0), False),
     ):
         assert verify(function, "covariance", law=law, **asked).passed == passed
+    with pytest.raises(ValueError, match=r"^verify: law must be a PatchLaw for covariance; got RootLaw\(products=5\)$"):
+        verify(shifted, "covariance", law=RootLaw(5))
+    with pytest.raises(ValueError, match=r"^verify: law must be None for deconvolution; got RootLaw"):
+        verify(deconvolve, "deconvolution", law=RootLaw(5))
     with pytest.raises(ValueError, match=r"^verify: times must be one of off, report, gate; got 'on'$"):
         verify(shifted, "covariance", times="on")

@@ -20,7 +20,7 @@ def patches(implementation: Implementation, problem: MemoryScaling) -> Measureme
     for k in problem.values:
         small, large = (problem.at(k, side) for side in problem.sides)
         peaks = [counts.memory(implementation, one) for one in (small, large)]
-        copies.append((peaks[1] - peaks[0]) / (4 * problem.C * (large.H**2 - small.H**2)))
+        copies.append((peaks[1] - peaks[0]) / (problem.dtype.itemsize * problem.C * (large.H**2 - small.H**2)))
     sizes = [float(k) for k in problem.values]
     evidence = shown("k", sizes, copies, law.memory, MEMORY)
     return Measurement(growth(copies, [k**law.memory for k in sizes]), budgets.MEMORY_GROWTH, evidence)

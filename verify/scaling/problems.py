@@ -75,7 +75,6 @@ class InteriorScaling:
     sampled: bool = False
     C: int = 2
     dtype: torch.dtype = torch.float32
-    variable: str = "k"
 
     @property
     def name(self) -> str:
@@ -108,7 +107,6 @@ class MemoryScaling:
     sides: tuple[int, int] = (160, 224)
     C: int = 1
     dtype: torch.dtype = torch.float32
-    variable: str = "k"
 
     @property
     def name(self) -> str:
@@ -139,11 +137,6 @@ class OrderScaling:
         return f"scaling-n{several(self.values)}-{dtype_name(self.dtype)}"
 
     @property
-    def n(self) -> int:
-        """The largest order."""
-        return self.values[-1]
-
-    @property
     def sizes(self) -> list[float]:
         """The orders."""
         return [float(n) for n in self.values]
@@ -152,8 +145,6 @@ class OrderScaling:
         """The problem of one order."""
         return MatrixProblem("diagonal", n, 2.0, batch=1, dtype=self.dtype)
 
-
-Problem = PatchScaling | InteriorScaling | MemoryScaling | OrderScaling
 
 ORDERS = (2, 8, 27, 64, 144, 576, 1152)
 """k^2 G for k up to 3 and G up to 128, with 1152 = 9 x 128 the largest; the quick tier leaves that one out."""
