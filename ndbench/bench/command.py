@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ndbench.bench import ceilings, covariance, roots
+from ndbench.bench import covariance, roots
 from ndbench.bench.run import Row, compare, record
 from ndbench.bench.workloads import Workload
+from ndbench.cost import ceilings
 from ndbench.timing import Samples
 
 DESCRIPTION = """Time implementations side by side, with their errors and the fraction of the hardware's floor that they

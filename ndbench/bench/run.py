@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ndbench.bench.ceilings import Ceilings
 from ndbench.bench.workloads import Contender, Workload, passes
+from ndbench.cost.ceilings import Ceilings
 from ndbench.timing import Samples, captured, interleaved
 from ndbench.verify.environment import environment
 

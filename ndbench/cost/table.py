@@ -1,0 +1,245 @@
+"""What every algorithm costs in one layer, and what deconvolution costs in every layer of a network."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ndbench.cost import covariance, memory, roots
+from ndbench.cost.ceilings import Ceilings
+from ndbench.cost.geometry import Layer
+from ndbench.cost.layer import algorithm_of, convolution, convolution_backward, folding, folding_backward, law, parts
+from ndbench.cost.model import Cost
+from ndbench.cost.sheet import Sheet, billions, megabytes, share
+from ndbench.roots.adjoints.choice import ADJOINTS
+
+ITEMSIZE = 4
+NOTHING = Cost(0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm of one operation in a layer.
+
+    Attributes:
+        operation: "covariance", "root", "folding", "convolution" or "layer".
+        algorithm: its name.
+        forward: its cost.
+        backward: the cost of its gradient; nothing where there is none, or none is asked for.
+        law: the term of the paper's law that it answers to, in flops, or 0.
+        memory: bytes that it holds at least on a CPU beside its input, forward; None where no model says.
+    """
+
+    operation: str
+    algorithm: str
+    forward: Cost
+    backward: Cost = NOTHING
+    law: int = 0
+    memory: int | None = None
+
+    @property
+    def both(self) -> Cost:
+        """Forward and backward together."""
+        return self.forward + self.backward
+
+    def record(self) -> dict[str, Any]:
+        """Plain data."""
+        sides = {"forward": self.forward, "backward": self.backward}
+        costs = {
+            name: {"products": cost.products, "estimated": cost.estimated, "bytes": cost.moved}
+            for name, cost in sides.items()
+        }
+        return {
+            "operation": self.operation,
+            "algorithm": self.algorithm,
+            **costs,
+            "law": self.law,
+            "memory": self.memory,
+            "exact": self.both.exact,
+        }
+
+
+def rows_of(layer: Layer) -> list[Row]:
+    """Every algorithm of every operation, and at the end what `Deconv2d` takes of them."""
+    conv = layer.convolution
+    whole = sum_of(parts(layer, ITEMSIZE).values())
+    return [
+        *covariances(layer),
+        *inverse_roots(layer),
+        Row("folding", "", folding(layer, ITEMSIZE), folding_backward(layer, ITEMSIZE)),
+        Row("convolution", "", convolution(conv, ITEMSIZE), convolution_backward(conv, ITEMSIZE)),
+        Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole, law=sum(law(layer))),
+    ]
+
+
+def covariances(layer: Layer) -> Iterator[Row]:
+    """The algorithms of the covariance."""
+    shape, patches, (term, _) = layer.convolution.shape, layer.patches, law(layer)
+    for name in covariance.FORWARD:
+        wanted = layer.convolution.input_gradient and name in covariance.ADJOINT
+        backward = covariance.adjoint(name, shape, patches, ITEMSIZE) if wanted else NOTHING
+        held = memory.FORWARD[name](shape, patches) if name in memory.FORWARD else None
+        yield Row("covariance", name, covariance.forward(name, shape, patches, ITEMSIZE), backward, term, held)
+
+
+def inverse_roots(layer: Layer) -> Iterator[Row]:
+    """The methods of the root, with each adjoint."""
+    steps, n, matrices, (_, term) = layer.whitening.steps, layer.order, layer.matrices, law(layer)
+    for method, adjoints in ADJOINTS.items():
+        for adjoint in adjoints[1:]:
+            forward = roots.forward(method, steps, n, adjoint=adjoint, batch=matrices, itemsize=ITEMSIZE)
+            wanted = layer.convolution.input_gradient and not method.startswith("scipy")
+            arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
+            backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
+            yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices)
+
+
+def sum_of(sides: Any) -> tuple[Cost, Cost]:
+    """The sums of forward and of backward."""
+    forward, backward = NOTHING, NOTHING
+    for one, other in sides:
+        forward, backward = forward + one, backward + other
+    return forward, backward
+
+
+def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
+    """The table of one layer."""
+    rows = rows_of(layer)
+    conv = next(row for row in rows if row.operation == "convolution")
+    columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "MB moved"]
+    columns += ["MB held", "count", *(["floor ms"] if ceilings else [])]
+    return Sheet(title_of(layer), columns, [cells(row, conv, ceilings) for row in rows], words=2, notes=notes_of(layer))
+
+
+def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
+    """The cells of one row."""
+    floor = [f"{1e3 * floor_of(row, ceilings):.3g}"] if ceilings else []
+    return [
+        row.operation,
+        row.algorithm,
+        billions(row.forward.flops),
+        share(row.forward.flops, conv.forward.flops),
+        share(row.forward.flops, row.law),
+        billions(row.backward.flops) if row.backward.flops else "·",
+        share(row.backward.flops, conv.backward.flops) if row.backward.flops else "·",
+        megabytes(row.both.moved),
+        "·" if row.memory is None else megabytes(row.memory),
+        "exact" if row.both.exact else "leading order",
+        *floor,
+    ]
+
+
+def floor_of(row: Row, ceilings: Ceilings) -> float:
+    """Seconds below which forward and backward cannot be: a floor, no prediction of a time."""
+    return sum(ceilings.floor(cost.flops, cost.moved, "ieee") for cost in (row.forward, row.backward))
+
+
+def title_of(layer: Layer) -> str:
+    """The numbers of a layer in words."""
+    conv, how = layer.convolution, layer.whitening
+    kh, kw = conv.kernel_size
+    sizes = f"{'x'.join(map(str, conv.shape))} -> {conv.outputs} channels, kernel {kh}x{kw}"
+    return f"{sizes}, block {layer.block}, sampling {how.sampling}, T = {how.steps}: covariance of order {layer.order}"
+
+
+def notes_of(layer: Layer) -> list[str]:
+    """The paper's law in numbers, and what the columns mean."""
+    first, second = law(layer)
+    return [
+        f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
+        "exact: equal to PyTorch's count of a run; leading order: factorizations, numpy and scipy are estimated",
+        "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
+    ]
+
+
+PARTS = ("covariance", "root", "folding", "convolution")
+
+
+def summary(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Flops of a training step of some layers, by part, and whether all are exact."""
+    found = [{name: sum_of([sides]) for name, sides in parts(layer, ITEMSIZE).items()} for layer in layers]
+    flops = {name: sum((one[name][0] + one[name][1]).flops for one in found) for name in PARTS}
+    exact = all(cost.exact for one in found for sides in one.values() for cost in sides)
+    forward = {name: sum(one[name][0].flops for one in found) for name in PARTS}
+    deconvolution = sum(flops.values()) - flops["convolution"]
+    cheaper = sum(deconvolution_of(layer) < convolution_of(layer) for layer in layers)
+    return {
+        "layers": len(layers),
+        "flops": flops,
+        "forward": forward,
+        "deconvolution": deconvolution,
+        "law": sum(sum(law(layer)) for layer in layers),
+        "cheaper": cheaper,
+        "exact": exact,
+    }
+
+
+def deconvolution_of(layer: Layer) -> int:
+    """Flops of a training step beside the convolution."""
+    sides = [sides for name, sides in parts(layer, ITEMSIZE).items() if name != "convolution"]
+    forward, backward = sum_of(sides)
+    return (forward + backward).flops
+
+
+def convolution_of(layer: Layer) -> int:
+    """Flops of a training step of the convolution."""
+    return (convolution(layer.convolution) + convolution_backward(layer.convolution)).flops
+
+
+MEANING = """Gflop of a step of training, forward and backward; forward of conv: of the forward pass alone; leading: the
+factorizations in it are estimated by their leading terms"""
+
+NETWORK_COLUMNS = (
+    "covariance",
+    "root",
+    "folding",
+    "deconvolution",
+    "convolution",
+    "of conv",
+    "forward of conv",
+    "count",
+)
+
+
+def network_sheet(title: str, layers: Sequence[Layer]) -> Sheet:
+    """One row a layer, Gflop of a step of training, and the totals."""
+    columns = ["layer", "input", "kernel", "B", "F", "algorithm", *NETWORK_COLUMNS]
+    rows = [[*described(layer), *figures(summary([layer]))] for layer in layers]
+    total = summary(layers)
+    rows.append(["total", *[""] * 5, *figures(total)])
+    cheaper = f"all three together take less than the convolution in {total['cheaper']} of {total['layers']} layers"
+    return Sheet(title, columns, rows, words=6, notes=[MEANING, cheaper])
+
+
+def described(layer: Layer) -> list[str]:
+    """The words of a layer's row."""
+    conv = layer.convolution
+    kernel = "x".join(map(str, conv.kernel_size)) + (f" /{conv.stride[0]}" if conv.stride[0] > 1 else "")
+    size = "x".join(map(str, conv.shape[1:]))
+    return [layer.name, size, kernel, str(layer.block), str(layer.order), algorithm_of(layer)]
+
+
+def figures(found: dict[str, Any]) -> list[str]:
+    """The numbers of a row."""
+    flops, forward = found["flops"], found["forward"]
+    beside = sum(forward.values()) - forward["convolution"]
+    return [
+        *(billions(flops[name]) for name in ("covariance", "root", "folding")),
+        billions(found["deconvolution"]),
+        billions(flops["convolution"]),
+        share(found["deconvolution"], flops["convolution"]),
+        share(beside, forward["convolution"]),
+        "exact" if found["exact"] else "leading",
+    ]
+
+
+def totals_sheet(combinations: Sequence[tuple[Sequence[str], Sequence[Layer]]]) -> Sheet:
+    """One row for each network and setting."""
+    columns = ["network", "input", "B", "sampling", "cheaper", *NETWORK_COLUMNS]
+    rows = []
+    for words, layers in combinations:
+        found = summary(layers)
+        rows.append([*words, f"{found['cheaper']} of {found['layers']}", *figures(found)])
+    notes = [
+        "Gflop of a step of training, forward and backward; cheaper: deconvolution takes less than the convolution"
+    ]
+    return Sheet("deconvolution beside convolution", columns, rows, words=5, notes=notes)
