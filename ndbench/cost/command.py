@@ -15,7 +15,8 @@ from ndbench.cost.geometry import Convolution, Layer, Whitening
 from ndbench.cost.networks import NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
-from ndbench.cost.table import layer_sheet, network_sheet, rows_of, summary, totals_sheet
+from ndbench.cost.table import layer_sheet, rows_of
+from ndbench.cost.totals import Totals, network_sheet, totals_sheet
 from ndbench.cost.tracing import convolutions as traced
 from ndbench.cost.tracing import maker
 from ndbench.covariance.patches import GROUPINGS
@@ -123,8 +124,9 @@ def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
         for whitening, layers in deconvolved(name, shape, arguments)
     ]
     data = [
-        {"network": name, "input": shape, "block": int(block), "sampling": int(sampling), "total": summary(layers)}
-        | {"layers": [{"name": layer.name, **summary([layer])} for layer in layers]}
+        {"network": name, "input": shape, "block": int(block), "sampling": int(sampling)}
+        | {"total": Totals.of(layers).record()}
+        | {"layers": [{"name": layer.name, **Totals.of([layer]).record()} for layer in layers]}
         for (name, shape, block, sampling), layers in combinations
     ]
     if len(combinations) > 1:

@@ -64,9 +64,19 @@ def share(part: float, whole: float) -> str:
 
 def billions(count: float) -> str:
     """Three digits of a number of flops, in units of 1e9."""
-    return f"{count / 1e9:.3g}"
+    return figure(count / 1e9)
 
 
 def megabytes(count: float) -> str:
     """Three digits of a number of bytes, in units of 1e6."""
-    return f"{count / 1e6:.3g}"
+    return figure(count / 1e6)
+
+
+def figure(value: float) -> str:
+    """Three digits, and all those before the point.
+
+    Example:
+        >>> figure(0.012345), figure(12345.6)
+        ('0.0123', '12,346')
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

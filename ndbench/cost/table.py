@@ -1,6 +1,6 @@
-"""What every algorithm costs in one layer, and what deconvolution costs in every layer of a network."""
+"""What every algorithm of every operation costs in one layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +93,10 @@ def inverse_roots(layer: Layer) -> Iterator[Row]:
             yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices)
 
 
-def sum_of(sides: Any) -> tuple[Cost, Cost]:
+def sum_of(sides: Iterable[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:
     """The sums of forward and of backward."""
-    forward, backward = NOTHING, NOTHING
-    for one, other in sides:
-        forward, backward = forward + one, backward + other
-    return forward, backward
+    forwards, backwards = zip(*sides, strict=True)
+    return sum(forwards, NOTHING), sum(backwards, NOTHING)
 
 
 def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
@@ -149,97 +147,3 @@ def notes_of(layer: Layer) -> list[str]:
         "exact: equal to PyTorch's count of a run; leading order: factorizations, numpy and scipy are estimated",
         "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
     ]
-
-
-PARTS = ("covariance", "root", "folding", "convolution")
-
-
-def summary(layers: Sequence[Layer]) -> dict[str, Any]:
-    """Flops of a training step of some layers, by part, and whether all are exact."""
-    found = [{name: sum_of([sides]) for name, sides in parts(layer, ITEMSIZE).items()} for layer in layers]
-    flops = {name: sum((one[name][0] + one[name][1]).flops for one in found) for name in PARTS}
-    exact = all(cost.exact for one in found for sides in one.values() for cost in sides)
-    forward = {name: sum(one[name][0].flops for one in found) for name in PARTS}
-    deconvolution = sum(flops.values()) - flops["convolution"]
-    cheaper = sum(deconvolution_of(layer) < convolution_of(layer) for layer in layers)
-    return {
-        "layers": len(layers),
-        "flops": flops,
-        "forward": forward,
-        "deconvolution": deconvolution,
-        "law": sum(sum(law(layer)) for layer in layers),
-        "cheaper": cheaper,
-        "exact": exact,
-    }
-
-
-def deconvolution_of(layer: Layer) -> int:
-    """Flops of a training step beside the convolution."""
-    sides = [sides for name, sides in parts(layer, ITEMSIZE).items() if name != "convolution"]
-    forward, backward = sum_of(sides)
-    return (forward + backward).flops
-
-
-def convolution_of(layer: Layer) -> int:
-    """Flops of a training step of the convolution."""
-    return (convolution(layer.convolution) + convolution_backward(layer.convolution)).flops
-
-
-MEANING = """Gflop of a step of training, forward and backward; forward of conv: of the forward pass alone; leading: the
-factorizations in it are estimated by their leading terms"""
-
-NETWORK_COLUMNS = (
-    "covariance",
-    "root",
-    "folding",
-    "deconvolution",
-    "convolution",
-    "of conv",
-    "forward of conv",
-    "count",
-)
-
-
-def network_sheet(title: str, layers: Sequence[Layer]) -> Sheet:
-    """One row a layer, Gflop of a step of training, and the totals."""
-    columns = ["layer", "input", "kernel", "B", "F", "algorithm", *NETWORK_COLUMNS]
-    rows = [[*described(layer), *figures(summary([layer]))] for layer in layers]
-    total = summary(layers)
-    rows.append(["total", *[""] * 5, *figures(total)])
-    cheaper = f"all three together take less than the convolution in {total['cheaper']} of {total['layers']} layers"
-    return Sheet(title, columns, rows, words=6, notes=[MEANING, cheaper])
-
-
-def described(layer: Layer) -> list[str]:
-    """The words of a layer's row."""
-    conv = layer.convolution
-    kernel = "x".join(map(str, conv.kernel_size)) + (f" /{conv.stride[0]}" if conv.stride[0] > 1 else "")
-    size = "x".join(map(str, conv.shape[1:]))
-    return [layer.name, size, kernel, str(layer.block), str(layer.order), algorithm_of(layer)]
-
-
-def figures(found: dict[str, Any]) -> list[str]:
-    """The numbers of a row."""
-    flops, forward = found["flops"], found["forward"]
-    beside = sum(forward.values()) - forward["convolution"]
-    return [
-        *(billions(flops[name]) for name in ("covariance", "root", "folding")),
-        billions(found["deconvolution"]),
-        billions(flops["convolution"]),
-        share(found["deconvolution"], flops["convolution"]),
-        share(beside, forward["convolution"]),
-        "exact" if found["exact"] else "leading",
-    ]
-
-
-def totals_sheet(combinations: Sequence[tuple[Sequence[str], Sequence[Layer]]]) -> Sheet:
-    """One row for each network and setting."""
-    columns = ["network", "input", "B", "sampling", "cheaper", *NETWORK_COLUMNS]
-    rows = []
-    for words, layers in combinations:
-        found = summary(layers)
-        rows.append([*words, f"{found['cheaper']} of {found['layers']}", *figures(found)])
-    notes = [
-        "Gflop of a step of training, forward and backward; cheaper: deconvolution takes less than the convolution"
-    ]
-    return Sheet("deconvolution beside convolution", columns, rows, words=5, notes=notes)

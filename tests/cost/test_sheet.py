@@ -21,5 +21,5 @@ def test_rich_shows_everything():
 
 
 def test_numbers():
-    assert (billions(1.23456e9), billions(1.5e6), megabytes(2.5e6)) == ("1.23", "0.0015", "2.5")
+    assert (billions(1.23456e9), billions(1.5e6), megabytes(2.5e9)) == ("1.23", "0.0015", "2,500")
     assert (share(1, 2), share(10, 1), share(9.99, 1), share(1, 0)) == ("50%", "10x", "999%", "·")

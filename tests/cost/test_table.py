@@ -2,9 +2,7 @@ import pytest
 
 from ndbench.cost.ceilings import Ceilings
 from ndbench.cost.geometry import Convolution, Layer, Whitening
-from ndbench.cost.layer import parts
-from ndbench.cost.networks import convolutions
-from ndbench.cost.table import layer_sheet, network_sheet, rows_of, summary, totals_sheet
+from ndbench.cost.table import layer_sheet, rows_of
 
 LAYER = Layer(Convolution.of((16, 8, 12, 12), 8, 3, padding=1), Whitening(block=4, sampling=1), "conv")
 FIRST = Layer(Convolution.of((16, 8, 12, 12), 8, 3, padding=1, input_gradient=False), Whitening(block=4, sampling=1))
@@ -50,28 +48,3 @@ def test_the_floor_is_the_longer_of_arithmetic_and_traffic():
         amount = conv.both.flops if rates.bytes > 1e20 else conv.both.moved
         cells = layer_sheet(LAYER, rates).rows[-2]
         assert float(cells[-1]) == pytest.approx(1e3 * amount / 1e9, rel=1e-2)
-
-
-def test_a_summary_adds_the_parts_up():
-    one, two = summary([LAYER]), summary([LAYER, FIRST])
-    expected = {name: sum(cost.flops for cost in sides) for name, sides in parts(LAYER).items()}
-    assert one["flops"] == expected
-    assert one["deconvolution"] == sum(expected.values()) - expected["convolution"]
-    assert two["layers"] == 2
-    assert two["flops"]["convolution"] == expected["convolution"] * 5 / 3
-    assert one["cheaper"] == (one["deconvolution"] < expected["convolution"])
-
-
-def test_a_network_has_a_row_for_each_layer_and_totals():
-    layers = [Layer(conv, Whitening(), name) for name, conv in convolutions("resnet18", (2, 3, 64, 64))]
-    sheet = network_sheet("resnet18", layers)
-    assert [cells[0] for cells in sheet.rows] == [layer.name for layer in layers] + ["total"]
-    assert all(len(cells) == len(sheet.columns) for cells in sheet.rows)
-    assert sheet.rows[0][1:5] == ["3x64x64", "7x7 /2", "3", "147"]
-
-
-def test_totals_have_a_row_for_each_setting():
-    sheet = totals_sheet([(["a", "1x8x12x12", "4", "1"], [LAYER]), (["b", "1x8x12x12", "4", "1"], [LAYER, FIRST])])
-    assert [cells[0] for cells in sheet.rows] == ["a", "b"]
-    assert [cells[4].endswith(of) for cells, of in zip(sheet.rows, ("of 1", "of 2"), strict=True)] == [True, True]
-    assert all(len(cells) == len(sheet.columns) for cells in sheet.rows)
