@@ -1,7 +1,8 @@
 """What every algorithm of every operation costs in one layer."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 from ndbench.cost import covariance, memory, roots
@@ -65,6 +66,7 @@ def rows_of(layer: Layer) -> list[Row]:
     return [
         *covariances(layer),
         *inverse_roots(layer),
+        *by_kernels(layer),
         Row("folding", "", folding(layer, ITEMSIZE), folding_backward(layer, ITEMSIZE)),
         Row("convolution", "", convolution(conv, ITEMSIZE), convolution_backward(conv, ITEMSIZE)),
         Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole, law=sum(law(layer))),
@@ -91,6 +93,25 @@ def inverse_roots(layer: Layer) -> Iterator[Row]:
             arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
             backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
             yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices)
+
+
+def by_kernels(layer: Layer) -> Iterator[Row]:
+    """The kernels of both, where Triton is installed."""
+    if not find_spec("triton"):
+        return
+    from ndbench.cost import kernel_rows  # noqa: PLC0415
+
+    (first, second), wanted = law(layer), layer.convolution.input_gradient
+    found = (
+        ("covariance", kernel_rows.covariances(layer), covariances(layer), first),
+        ("root", kernel_rows.roots(layer), inverse_roots(layer), second * layer.matrices),
+    )
+    for operation, kernels, others, term in found:
+        # they move what the others move
+        moved = next(iter(others))
+        for name, forward, backward in kernels:
+            sides = replace(forward, moved=moved.forward.moved), replace(backward, moved=moved.backward.moved)
+            yield Row(operation, name, sides[0], sides[1] if wanted else NOTHING, term)
 
 
 def sum_of(sides: Iterable[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:
@@ -145,5 +166,6 @@ def notes_of(layer: Layer) -> list[str]:
     return [
         f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
         "exact: equal to PyTorch's count of a run; leading order: factorizations, numpy and scipy are estimated",
+        "triton: what kernels execute for contiguous float32 in ieee, padded tiles and chunks included",
         "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
     ]

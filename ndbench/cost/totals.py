@@ -16,8 +16,8 @@ COLUMNS = (*BESIDE, "all three", "convolution", "of conv", "forward of conv", "o
 
 MEANING = (
     "Gflop of a step of training, forward and backward; forward of conv: all three over the convolution, forward alone;"
-    " of law: covariance and root, forward, over the paper's H W k^2 C B + (k^2 B)^3; leading: with factorizations, which"
-    " are estimated"
+    " of law: covariance and root, forward, over the paper's H W k^2 C B + (k^2 B)^3; leading: factorizations in it are"
+    " estimated"
 )
 
 

@@ -37,7 +37,7 @@ def test_a_rectangular_layer(capsys):
 def test_markdown(capsys):
     lines = printed(capsys, *LAYER, "--markdown").splitlines()
     assert lines[2].startswith("| operation | algorithm | forward Gflop |")
-    assert sum(line.startswith("| covariance |") for line in lines) == 5
+    assert sum(line.startswith("| covariance |") for line in lines) == 7
 
 
 def test_a_network_layer_by_layer(capsys):

@@ -17,7 +17,7 @@ def test_every_algorithm_has_a_row():
     assert len(set(found)) == len(found)
     assert {operation for operation, _ in found} == {"covariance", "root", "folding", "convolution", "layer"}
     assert [name for operation, name in found if operation == "covariance"] == [
-        *("im2col", "buffered", "shifted", "lagged", "windows")
+        *("im2col", "buffered", "shifted", "lagged", "windows", "triton im2col", "triton lagged")
     ]
     assert ("root", "spectral, lyapunov") in found
 
@@ -48,3 +48,11 @@ def test_the_floor_is_the_longer_of_arithmetic_and_traffic():
         amount = conv.both.flops if rates.bytes > 1e20 else conv.both.moved
         cells = layer_sheet(LAYER, rates).rows[-2]
         assert float(cells[-1]) == pytest.approx(1e3 * amount / 1e9, rel=1e-2)
+
+
+def test_kernels_multiply_padding_too():
+    # blocks of 4 channels in tiles of 16, chunks of 16 rows
+    assert row(LAYER, "triton lagged").forward.flops > 16 * row(LAYER, "lagged").forward.flops // 2
+    assert row(LAYER, "triton newton_schulz").forward.exact
+    assert not row(LAYER, "triton denman_beavers").forward.exact
+    assert row(LAYER, "triton im2col").both.moved == row(LAYER, "im2col").both.moved
