@@ -172,7 +172,7 @@ def elimination(A: Tensor, iteration: ProductForm) -> int:
 
 
 def factorization(A: Tensor, iteration: ProductForm) -> int:
-    """Flops in float64 of the T Cholesky factors, n^3 / 3, and triangular solves, n^3, beyond order 64: leading terms."""
+    """Flops in float64 of T Cholesky factors, n^3 / 3, and triangular solves, n^3, beyond order 64: leading terms."""
     batch, n = A.shape[0], A.shape[-1]
     return 4 * batch * iteration.steps * n**3 // 3 if n > sweep.LARGEST_ORDER else 0
 
