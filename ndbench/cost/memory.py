@@ -1,4 +1,4 @@
-"""Bytes that a covariance holds on a CPU at least: sums of what is certainly alive at the same time.
+"""Bytes that a covariance or a root holds on a CPU at least: sums of what is certainly alive at the same time.
 
 They are lower bounds of `ndbench.cost.counting.peak_memory`, forward and unrecorded but for "im2col": what an algorithm
 holds beside them for a moment comes on top. With S = N Ho Wo C K values of the patch matrix, g matrices of order F that
@@ -12,6 +12,14 @@ bytes:
 
 In the last two n images are taken at a time, Hp x Wp with their padding; sums are in float64: first as multiplied, and
 once more where they are put together; in the end as multiplied, with all their terms, and halved on the diagonal.
+
+A root whose gradient is recorded holds so many matrices, D and what is kept for the gradient among them:
+
+    newton_schulz           reverse 2 T + 2    autograd 3 T + 2
+    minimax_*               reverse 2 T + 2    autograd 4 T + 1
+    denman_beavers          reverse 3 T + 2    autograd 7 T + 1
+    denman_beavers_plain                       autograd 2 T + 2
+    spectral, "eigenbasis"  3
 """
 
 import math
@@ -83,3 +91,36 @@ def images_at_once(images: int, entries: int) -> int:
 def together(shape: Shape, m: int) -> int:
     """The images that `shifted` and `lagged` take at a time."""
     return min(shape[0], images_at_a_time(torch.empty(shape, device="meta"), m))
+
+
+RECORDED: dict[tuple[str, str], tuple[int, int]] = {
+    ("newton_schulz", "reverse"): (2, 2),
+    ("newton_schulz", "autograd"): (3, 2),
+    ("minimax_cubic", "reverse"): (2, 2),
+    ("minimax_cubic", "autograd"): (4, 1),
+    ("minimax_quintic", "reverse"): (2, 2),
+    ("minimax_quintic", "autograd"): (4, 1),
+    ("denman_beavers", "reverse"): (3, 2),
+    ("denman_beavers", "autograd"): (7, 1),
+    ("denman_beavers_plain", "autograd"): (2, 2),
+    ("spectral", "autograd"): (0, 3),
+    ("spectral", "lyapunov"): (0, 3),
+}
+"""Matrices held for each step, and besides, by method and adjoint; `EIGENBASIS` of that adjoint."""
+
+EIGENBASIS = (0, 3)
+
+
+def root(method: str, adjoint: str, steps: int, n: int, *, batch: int = 1, itemsize: int = 4) -> int:
+    """What a root holds at least at the end of its forward pass, where a gradient is recorded.
+
+    Args:
+        method: as in `ndbench.inverse_sqrt`, but for SciPy's, as are steps and adjoint.
+        adjoint: how it will be differentiated.
+        steps: T.
+        n: order of the matrices.
+        batch: how many.
+        itemsize: bytes of a number.
+    """
+    each, besides = EIGENBASIS if adjoint == "eigenbasis" else RECORDED[method, adjoint]
+    return (each * steps + besides) * batch * n**2 * itemsize

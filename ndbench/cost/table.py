@@ -92,7 +92,8 @@ def inverse_roots(layer: Layer) -> Iterator[Row]:
             wanted = layer.convolution.input_gradient and not method.startswith("scipy")
             arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
             backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
-            yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices)
+            held = memory.root(method, adjoint, steps, n, batch=matrices) if wanted else None
+            yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices, held)
 
 
 def by_kernels(layer: Layer) -> Iterator[Row]:

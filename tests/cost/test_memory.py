@@ -6,6 +6,8 @@ import torch
 from ndbench.cost import memory
 from ndbench.cost.counting import peak_memory
 from ndbench.covariance import Patches
+from ndbench.operations import inverse_sqrt
+from ndbench.roots.adjoints.choice import ADJOINTS
 from tests.cost.geometries import Geometry, geometries
 from tests.cost.test_covariance import RUNS
 
@@ -18,6 +20,9 @@ LARGE = [
 ]
 TIGHT = {"im2col": 1.01, "buffered": 1.03, "shifted": 4.0, "lagged": 3.0}
 """How many times the bound is held at most, where buffers are large."""
+
+# what numpy allocates is in no record
+WAYS = [(m, adjoint) for m, adjoints in ADJOINTS.items() for adjoint in adjoints[1:] if not m.startswith("scipy")]
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +56,16 @@ def test_a_patch_matrix_more_or_less_is_noticed(name, monkeypatch):
         monkeypatch.setitem(memory.FORWARD, name, partial(lambda wrong, *_: wrong, int(factor * right)))
         with pytest.raises(AssertionError):
             test_and_not_much_more(name, geometry)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize(("method", "adjoint"), WAYS)
+def test_roots_hold_so_many_matrices(method, adjoint, steps):
+    n, batch = 48, 3
+    A = torch.eye(n).repeat(batch, 1, 1).requires_grad_()
+    function = partial(inverse_sqrt, A, method=method, adjoint=adjoint, steps=steps, check=False)
+    least = memory.root(method, adjoint, steps, n, batch=batch)
+    assert least <= peak_memory(function) <= least + 4.2 * 4 * batch * n**2
 
 
 def test_the_patch_matrix_is_held_twice():
