@@ -22,6 +22,9 @@ ENTRIES = 2**19
 FEWEST = 3
 """Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
 
+WAYS = 12
+"""Images read at once where they are put side by side: lines so far apart compete for the same places of a cache."""
+
 LARGE = 256
 """From this order on, sums of one group at a time, and only of blocks that meet the upper triangle."""
 
@@ -124,8 +127,9 @@ def filled(x: Tensor, shift: Tensor, patches: Patches) -> Iterator[Tensor]:
             # zeros of the padding, which stay from one filling to the next
             buffer.copy_(-shifts)
         pixels = turned_like(images, turned[: images.numel()])
-        # from rows of images to rows of pixels, whose neighbours are images: the runs of a small image are short
-        turned[: images.numel()].view(-1, len(images)).copy_(in_memory(images).T)
+        # images last: the runs of a small image are short
+        for some, there in zip(torch.split(images, WAYS), torch.split(pixels, WAYS, -1), strict=True):
+            there.copy_(some.permute(1, 2, 3, 0))
         for m in meetings(patches, *x.shape[2:]):
             at = (slice(None), m.offset, *m.outputs)
             torch.sub(pixels[(slice(None), *m.pixels)], shifts[:, m.offset], out=buffer[at])
@@ -155,18 +159,11 @@ def put_back(piece: Tensor, columns: Tensor, constant: Tensor, memory: Tensor, p
     parts = columns.view(channels, patches.offsets, *patches.output_size(*size), images)
     for m in meetings(patches, *size):
         pixels[(slice(None), *m.pixels)] += parts[(slice(None), m.offset, *m.outputs)]
-    in_memory(piece).copy_(memory.view(-1, images).T)
-
-
-def in_memory(images: Tensor) -> Tensor:
-    """Images as rows (n, C H W) or, where channels lie last, (n, H W C): a view of what is dense."""
-    if images.is_contiguous(memory_format=torch.channels_last):
-        images = images.permute(0, 2, 3, 1)
-    return images.reshape(len(images), -1)
+    piece.copy_(pixels.permute(3, 0, 1, 2))
 
 
 def turned_like(images: Tensor, memory: Tensor) -> Tensor:
-    """The memory as pixels (C, H, W, n), in the order of `in_memory`."""
+    """The memory as pixels (C, H, W, n), in the order in which images hold them."""
     n, channels, height, width = images.shape
     if images.is_contiguous(memory_format=torch.channels_last):
         return memory.view(height, width, channels, n).permute(2, 0, 1, 3)
