@@ -35,10 +35,10 @@ def _check(
     applies: Callable[[Implementation], bool] = _always,
 ) -> Check:
     tiers = {"quick": getattr(QUICK, problems), "full": getattr(FULL, problems)}
-    return Check(FAMILY + rung, operation, _held_to_promises(judge), tiers, applies)
+    return Check(FAMILY + rung, operation, held_to_promises(judge), tiers, applies)
 
 
-def _held_to_promises(judge: Judge) -> Judge:
+def held_to_promises(judge: Judge) -> Judge:
     """The same judgement, where a derivative that is refused is a failure if it was promised, and not run otherwise."""
 
     @wraps(judge)
