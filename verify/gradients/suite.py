@@ -91,6 +91,7 @@ CHECKS: tuple[Check, ...] = (
     _check("dot-product", "covariance", covariance.dot_product, "double_patches"),
     _check("wiring", "covariance", covariance.wiring, "few_pixels"),
     _check("second-derivative", "covariance", covariance.second_derivative, "few_pixels"),
+    _check("strides", "covariance", covariance.strides, "laid_out_patches"),
     _check("interleaving", "covariance", covariance.interleaving, "few_patches"),
     *layer_checks(CONVOLUTION, "layers"),
     *layer_checks(LINEAR, "pointwise"),
