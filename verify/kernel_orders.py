@@ -41,7 +41,7 @@ def gradient(implementation: Implementation, problem: MatrixProblem) -> Measurem
 
 
 def orders(some: Sequence[int]) -> tuple[MatrixProblem, ...]:
-    """One matrix of each order, of condition 10: the budgets of the values grow with the condition, wrong tiles do not."""
+    """One matrix of each order, of condition 10: budgets grow with the condition, and errors of wrong tiles do not."""
     return tuple(MatrixProblem("geometric", n, 10.0 if n > 1 else 1.0, batch=1) for n in some)
 
 

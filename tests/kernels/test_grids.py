@@ -1,6 +1,6 @@
-"""What is launched for shapes beyond 16 bits: CUDA allows 2^31 - 1 programs along the first dimension, 65535 along others.
+"""Grids of shapes beyond 16 bits: CUDA allows 2^31 - 1 programs along the first dimension, 65535 along the others.
 
-Grids are looked at and nothing runs: there are shapes here for which the interpreter would take hours.
+They are looked at and nothing runs: there are shapes here for which the interpreter would take hours.
 """
 
 import pytest

@@ -25,7 +25,10 @@ def test_sums_beyond_2_31_numbers(device, sparse):
     assert pairs * record > 2**31
     totals = sparse(pairs * record, torch.float64).view(pairs, record)
     generator = torch.Generator().manual_seed(0)
-    sums, products = torch.randint(-8, 9, (tile,), generator=generator), torch.randint(-8, 9, (tile, tile), generator=generator)
+    sums, products = (
+        torch.randint(-8, 9, (tile,), generator=generator),
+        torch.randint(-8, 9, (tile, tile), generator=generator),
+    )
     totals[0, : tile * tile] = (products + products.T).flatten()
     totals[-1, tile * tile :] = sums
     # one launch of the last pair of tiles, whose columns come first in the covariance
