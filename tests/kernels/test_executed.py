@@ -23,7 +23,7 @@ GEOMETRIES = [
     ((3, 4, 7, 7), Patches.of(2, padding=1, stride=2, block=2, grouping="interleaved")),
     # more rows than a chunk holds, and classes of more channels than a tile
     ((1, 2, 38, 27), Patches.of(1)),
-    ((1, 66, 1, 3), Patches.of((1, 2))),
+    ((1, 66, 1, 2), Patches.of(1)),
 ]
 COUPLED = {
     "cubic": Coupled((LIMITS[3],) * 2),
