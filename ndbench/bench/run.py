@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ndbench.bench.ceilings import Ceilings
 from ndbench.bench.workloads import Contender, Workload, passes
+from ndbench.environment import environment
 from ndbench.timing import Samples, captured, interleaved
-from ndbench.verify.environment import environment
 
 ENOUGH = 1.0
 """Seconds for the samples of one contender in one direction; a kernel takes thirty in milliseconds."""

@@ -1,7 +1,8 @@
-"""Where a report comes from: versions, machine, and the settings that change results."""
+"""Where figures come from: versions, machine, and the settings that change results."""
 
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,10 +11,18 @@ from typing import Any
 import torch
 
 PACKAGES = ("ndbench", "torch", "triton", "numpy", "scipy", "mpmath", "python-flint", "scikit-image", "scikit-learn")
+ALLOCATORS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "PYTORCH_")
+"""Beginnings of the environment variables that choose how memory is handed out."""
 
 
 def environment() -> dict[str, Any]:
-    """Versions of everything that computes, the devices, and PyTorch's precision settings."""
+    """Versions of everything that computes, the devices, the allocator, and PyTorch's precision settings.
+
+    Example:
+        >>> found = environment()
+        >>> found["packages"]["torch"] == torch.__version__, found["float32_matmul_precision"]
+        (True, 'highest')
+    """
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -25,6 +34,8 @@ def environment() -> dict[str, Any]:
         "cuda": torch.version.cuda or "none",
         **graphics(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
+        "allocator": allocator(),
         "commit": commit(),
     }
 
@@ -37,6 +48,14 @@ def graphics() -> dict[str, str]:
     found = _output("nvidia-smi", f"--query-gpu={','.join(asked)}", "--format=csv,noheader")
     values = (found.splitlines() or [""])[0].split(", ")
     return dict(zip(asked, values, strict=True)) if len(values) == len(asked) else {}
+
+
+def allocator() -> dict[str, Any]:
+    """What hands out memory on the CPU, and the variables that set it: fresh pages can cost more than arithmetic."""
+    set_to = {name: value for name, value in sorted(os.environ.items()) if name.startswith(ALLOCATORS)}
+    maps = Path("/proc/self/maps")
+    loaded = re.findall(r"(?:jemalloc|tcmalloc|mimalloc)[^/\s]*", maps.read_text()) if maps.exists() else []
+    return {"library": loaded[0] if loaded else " ".join(platform.libc_ver()), "variables": set_to}
 
 
 def commit() -> str:
