@@ -11,9 +11,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ndbench.bench import ceilings, covariance, roots
+from ndbench.bench import ceilings
+from ndbench.bench.registry import workloads
 from ndbench.bench.run import Row, compare, record
-from ndbench.bench.workloads import Workload
 from ndbench.timing import Samples
 
 DESCRIPTION = """Time implementations side by side, with their errors and the fraction of the hardware's floor that they
@@ -63,14 +63,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if left_out:
         console.print(f"not run, since {arguments.seconds:.0f} s were over: {', '.join(left_out)}", highlight=False)
     return int(bool(left_out) or any(row.failure for row in rows))
-
-
-def workloads(device: str) -> Sequence[Workload]:
-    """Those of a GPU, the ones with targets first, or smaller ones for a CPU."""
-    if device == "cuda":
-        first, rest = roots.WORKLOADS[: roots.TARGETS], roots.WORKLOADS[roots.TARGETS :]
-        return (*first, *covariance.WORKLOADS, *rest)
-    return (*roots.SMALL, *covariance.SMALL)
 
 
 def table(name: str, rows: Sequence[Row]) -> Table:

@@ -1,5 +1,6 @@
 """Patch covariances side by side."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,21 @@ from ndbench.bench.workloads import Contender, Workload
 from ndbench.covariance import Patches
 from ndbench.covariance.choice import im2col_flops, lagged_work
 from ndbench.operations import patch_covariance
+
+
+def activations(shape: tuple[int, int, int, int], device: str, channels_last: bool = False) -> Tensor:
+    """Images (N, C, H, W) whose mean and variance differ from channel to channel."""
+    rng = torch.Generator().manual_seed(0)
+    N, C, H, W = shape
+    x = torch.randn(N, 1, H, W, generator=rng) + torch.randn(1, C, 1, 1, generator=rng)
+    x = (x + torch.randn(1, C, H, W, generator=rng)).to(device)
+    return x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def rows_of(shape: tuple[int, int, int, int], patches: Patches) -> int:
+    """M, the rows of the patch matrix of pooled blocks."""
+    images, channels, *size = shape
+    return images * math.prod(patches.output_size(*size)) * patches.groups(channels)
 
 
 @dataclass(frozen=True)
@@ -34,15 +50,14 @@ class Layer:
             truth=lambda x: self._covariance(x, "lagged"),
             flops=min(im2col_flops(self.shape, self._patches()) / 2, lagged_work(self.shape, self._patches())[0]),
             bytes=4.0 * (torch.Size(self.shape).numel() + order**2),
+            family="covariance",
+            order=order,
+            rows=rows_of(self.shape, self._patches()),
         )
 
     def x(self, device: str) -> Tensor:
-        """Activations: mean and variance differ from channel to channel."""
-        rng = torch.Generator().manual_seed(0)
-        N, C, H, W = self.shape
-        x = torch.randn(N, 1, H, W, generator=rng) + torch.randn(1, C, 1, 1, generator=rng)
-        x = (x + torch.randn(1, C, H, W, generator=rng)).to(device)
-        return x.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+        """The images."""
+        return activations(self.shape, device, self.channels_last)
 
     def contenders(self, device: str) -> Mapping[str, Contender]:
         """Kernels in each precision; PyTorch's unfold and one product, and its lagged form."""

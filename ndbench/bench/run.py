@@ -51,13 +51,13 @@ class Row:
 def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) -> Iterator[Row]:
     """Yield the rows of one workload: eager calls in interleaved rounds, then graphs where a GPU can hold them."""
     x = workload.input(device)
-    true = workload.truth(x.double())
     usable: dict[str, Contender] = {}
     errors: dict[str, float] = {}
     for name, contender in workload.contenders(device).items():
         try:
             with _settings(contender):
-                errors[name] = _error(contender.function(x), contender.truth(x.double()) if contender.truth else true)
+                true = workload.truth_of(contender)(x.double(), *(p.double() for p in contender.parameters))
+                errors[name] = _error(contender.function(x), true)
             usable[name] = contender
         except Exception as refusal:
             floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
