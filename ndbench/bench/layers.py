@@ -90,13 +90,8 @@ class Step:
 
         def truth(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor]:
             # by the definition: all patches as rows, and autograd through every step of the root
-            definition: dict[str, Any] = {
-                "eps": 1e-5,
-                "algorithm": "im2col",
-                "root_adjoint": "autograd",
-                "check": False,
-            }
-            return (deconvolved_conv2d(x, weight, bias, **how, **definition),)
+            definition: dict[str, Any] = {"algorithm": "im2col", "root_adjoint": "autograd", "check": False}
+            return (deconvolved_conv2d(x, weight, bias, eps=EPS, **how, **definition),)
 
         return _training(layer.to(device), truth)
 
