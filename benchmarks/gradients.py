@@ -11,12 +11,11 @@ import argparse
 import statistics
 import time
 from functools import partial
-from itertools import accumulate
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from ndbench import inverse_sqrt
+from ndbench.cost.counting import peak_memory
 from ndbench.problems import MatrixProblem
 
 STEPS = 5
@@ -86,12 +85,7 @@ def error(function, A, G, steps=STEPS):
 
 
 def extra_memory(function, A, G):
-    """The largest number of bytes allocated at once."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        gradient(function, A, G)
-    events = record.profiler.kineto_results.events()
-    allocations = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    return max(accumulate(size for _, size in allocations))
+    return peak_memory(partial(gradient, function, A, G))
 
 
 def seconds(function, A, G):

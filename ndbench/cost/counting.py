@@ -1,0 +1,221 @@
+"""What a call really did: the flops of its products, the most memory it held, the products of Triton kernels."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from ndbench.kernels.runtime import interpreted
+
+Function = Callable[[], Any]
+Shape = Sequence[int]
+
+
+def linear_flops(rows: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """The 2 m k n flops of oneDNN's product of rows (m, k) and a transposed weight (n, k)."""
+    return 2 * math.prod(rows) * weight[0]
+
+
+def convolution_backward_flops(
+    upstream: Shape,
+    x: Shape,
+    weight: Shape,
+    _bias: Any,
+    _stride: Any,
+    _padding: Any,
+    _dilation: Any,
+    transposed: bool,
+    _output_padding: Any,
+    _groups: int,
+    mask: Sequence[bool],
+    **_: Any,
+) -> int:
+    """As many flops as the convolution for each gradient asked for, of the input and of the weight.
+
+    PyTorch's own formula is this one for a single group; the weight of several it charges for products of channels
+    that never meet.
+    """
+    there = x if transposed else upstream
+    return 2 * there[0] * math.prod(there[2:]) * math.prod(weight) * (mask[0] + mask[1])
+
+
+FORMULAS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.convolution_backward: convolution_backward_flops,
+}
+"""Of operators that PyTorch's counter does not know, or miscounts; arguments are shapes in place of tensors."""
+
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    # what ndbench.products.product calls; the counter would see nothing
+    FORMULAS[torch.ops.mkldnn._linear_pointwise] = linear_flops
+
+
+@dataclass(frozen=True)
+class Count:
+    """Flops of the products of a call, a multiplication and an addition being two.
+
+    Attributes:
+        flops: in all.
+        by_operator: of each operator of PyTorch, by its name, as "aten.mm".
+    """
+
+    flops: int
+    by_operator: Mapping[str, int]
+
+
+def count(function: Function) -> Count:
+    """Run a function and count the flops of its products, with PyTorch's flop counter.
+
+    Matrix products and convolutions count, whether autograd records them or not, and those of backward passes that
+    the function runs. Everything else counts 0: elementwise work, sums, factorizations (eigh, Cholesky, inverse), and
+    whatever numpy, scipy or a Triton kernel computes.
+
+    Args:
+        function: called once, without arguments.
+
+    Returns:
+        the count; it depends on shapes alone, so it is the same on every machine.
+
+    Example:
+        >>> import torch
+        >>> A = torch.ones(3, 4)
+        >>> count(lambda: A @ A.T)
+        Count(flops=72, by_operator={'aten.mm': 72})
+    """
+    with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
+        function()
+    found = counter.get_flop_counts().get("Global", {})
+    return Count(sum(found.values()), {str(operator): flops for operator, flops in found.items()})
+
+
+def peak_memory(function: Function, device: str = "cpu") -> int:
+    """Run a function and measure the most memory that it held at once.
+
+    On the CPU it is the largest sum of what the call has allocated through PyTorch and not yet freed, from PyTorch's
+    record of its allocations; what BLAS packs inside, and what numpy or scipy allocate, is in no record. On a GPU it is
+    the rise of `torch.cuda.max_memory_allocated`. Neither counts what existed before. Python numbers in arithmetic are
+    tensors of a few bytes to PyTorch, and count.
+
+    Args:
+        function: called once, without arguments; what it returns is held to the end.
+        device: "cpu" or "cuda", where it computes.
+
+    Returns:
+        bytes.
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(1000)
+        >>> peak_memory(lambda: (x + x).sum())
+        4004
+    """
+    return _peak_on_gpu(function) if device == "cuda" else _peak_on_cpu(function)
+
+
+def _peak_on_cpu(function: Function) -> int:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        # held until the record ends
+        _result = function()
+    events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(changes, initial=0))
+
+
+def _peak_on_gpu(function: Function) -> int:
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    _result = function()
+    torch.cuda.synchronize()
+    most: int = torch.cuda.max_memory_allocated()
+    return most - before
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a Triton kernel.
+
+    Attributes:
+        kernel: name of the kernel's function.
+        grid: programs along each axis.
+        flops: of every `tl.dot` that its programs executed, padded tiles included.
+    """
+
+    kernel: str
+    grid: tuple[int, int, int]
+    flops: int
+
+
+def count_dots(function: Function) -> tuple[Launch, ...]:
+    """Run a function and count, launch by launch, the products that Triton kernels execute in the interpreter.
+
+    Each `tl.dot` of tiles (..., m, k) and (..., k, n) counts 2 m k n flops for every pair of tiles: what the hardware
+    would have to multiply, padding included. Elementwise work counts 0, as in :func:`count`.
+
+    Args:
+        function: called once, without arguments, with tensors on the CPU.
+
+    Returns:
+        the launches in their order.
+
+    Raises:
+        RuntimeError: kernels are not interpreted in this process, or this Triton's interpreter has no such places to
+            count at.
+    """
+    if not interpreted():
+        raise RuntimeError(
+            "count_dots: kernels must be interpreted to be counted; set TRITON_INTERPRET=1 before Python starts"
+        )
+    launches: list[Launch] = []
+    with _observed(launches):
+        function()
+    return tuple(launches)
+
+
+@contextmanager
+def _observed(launches: list[Launch]) -> Iterator[None]:
+    """Let the interpreter append what it launches."""
+    builder, executor = _interpreter()
+    dot, launch = builder.create_dot, executor.__call__
+    executed: list[int] = []
+
+    def counted_dot(left: Any, right: Any, *others: Any) -> Any:
+        executed.append(2 * left.data.size * right.data.shape[-1])
+        return dot(left, right, *others)
+
+    def counted_launch(self: Any, *arguments: Any, **keywords: Any) -> None:
+        executed.clear()
+        launch(self, *arguments, **keywords)
+        launches.append(Launch(self.fn.__name__, tuple(builder.grid_dim), sum(executed)))
+
+    with _replaced(builder, "create_dot", counted_dot), _replaced(executor, "__call__", counted_launch):
+        yield
+
+
+def _interpreter() -> tuple[Any, Any]:
+    """Triton's builder of interpreted operations, and the class that runs a grid of programs."""
+    from triton.runtime import interpreter  # noqa: PLC0415 - Triton exists on Linux only
+
+    builder, executor = (getattr(interpreter, name, None) for name in ("interpreter_builder", "GridExecutor"))
+    if not hasattr(builder, "create_dot") or executor is None:
+        raise RuntimeError(
+            "count_dots: triton.runtime.interpreter must have interpreter_builder.create_dot and GridExecutor, as"
+            " Triton 3.6 and 3.7 do; install one of these"
+        )
+    return builder, executor
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give an object or a class another attribute, for a while."""
+    had, before = name in vars(owner), getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before) if had else delattr(owner, name)
