@@ -17,8 +17,8 @@ from ndbench.timing.warmth import until_steady
 
 Function = Callable[[], Any]
 
-FEWEST = 5
-"""Samples that a slow function has as well."""
+FEWEST = 15
+"""Samples that a slow function has as well: the lower quartile of fewer is noise."""
 
 
 def interleaved(
@@ -39,7 +39,7 @@ def interleaved(
             until its clocks are steady (`ndbench.timing.warmth`).
         device: "cpu" or "cuda", where they compute.
         rounds: at least 2.
-        enough: seconds after which a function takes part in no further round, if it has five samples.
+        enough: seconds after which a function takes part in no further round, if it has 15 samples.
         clock: of the CPU, in seconds; `time.process_time` counts those that the process had, of all its threads
             together, which tells more than the time of day on one thread of a machine shared with others.
 
