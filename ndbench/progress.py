@@ -13,9 +13,9 @@ LOG_WIDTH = 160
 """Columns of a log: wide enough for the widest table."""
 
 
-def console() -> Console:
-    """The terminal, or a log of a fixed width."""
-    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
+def console(width: int = LOG_WIDTH) -> Console:
+    """The terminal, or a log of this width."""
+    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=width)
 
 
 class Steps:

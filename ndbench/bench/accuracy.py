@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ndbench.bench.workloads import Contender, Differentiable, Workload, passes
 from ndbench.kernels.precision import product_roundoff
+from ndbench.verify.budgets import VACUOUS
 
 STEP = 1e-6
 """Relative change of the input by which the condition is measured, in float64."""
@@ -47,7 +48,7 @@ class Standard:
         return distance(self._determined(found, direction), self.truth(contender).answers[direction])
 
     def allowed(self, contender: Contender, direction: str) -> float:
-        """The error that a contender may have: (u (32 + n + sqrt(M)) + 16 (v - u)) max(1, c).
+        """The error that a contender may have: (u (32 + n + sqrt(M)) + 16 (v - u)) max(1, c), 0.5 at most.
 
         u = 2^-24 is the unit roundoff of float32 and v that of the contender's products. A right implementation is
         backward stable up to sums: it solves a problem whose input is off by (32 + n) u for products of order n, as in
@@ -58,7 +59,7 @@ class Standard:
         """
         u, v = torch.finfo(torch.float32).eps / 2, product_roundoff(torch.float32, contender.precision)
         backward = u * (32 + self.workload.order + math.sqrt(self.workload.rows)) + 16 * (v - u)
-        return backward * max(1.0, self.truth(contender).conditions[direction])
+        return min(backward * max(1.0, self.truth(contender).conditions[direction]), VACUOUS)
 
     def _computed(self, truth: Differentiable, parameters: tuple[Tensor, ...]) -> Truth:
         answers = self._answers(truth, parameters, self.x)
@@ -78,11 +79,12 @@ class Standard:
         """A random change of the input, of each matrix relative to its norm."""
         rng = torch.Generator().manual_seed(1)
         E = torch.randn(self.x.shape, generator=rng, dtype=torch.float64).to(self.x)
-        if not self.workload.symmetric:
-            return STEP * E * self.x.norm() / E.norm()
-        E = E + E.mT
-        norms = torch.linalg.matrix_norm(self.x) / torch.linalg.matrix_norm(E)
-        return STEP * norms[..., None, None] * E
+        axes = None
+        if self.workload.symmetric:
+            E, axes = E + E.mT, (-2, -1)
+        size, drawn = (torch.linalg.vector_norm(y, dim=axes, keepdim=True) for y in (self.x, E))
+        change: Tensor = STEP * size / drawn * E
+        return change
 
     def _determined(self, answers: Answers, direction: str) -> Answers:
         if direction == "forward" or not self.workload.symmetric:

@@ -142,13 +142,9 @@ def _show_changes(console: Console, base: Stored, rows: Sequence[Row]) -> None:
     found = list(base.changes(rows))
     if found:
         console.print(tables.changes(found))
-    console.print(
-        f"{len(found)} of {len(rows)} rows are in the stored run, of commit {base.environment.get('commit', 'unknown')}",
-        NOTE,
-        sep="\n",
-        highlight=False,
-        markup=False,
-    )
+    commit = base.environment.get("commit", "unknown")
+    counted = f"{len(found)} of {len(rows)} rows are in the stored run, of commit {commit}"
+    console.print(counted, NOTE, sep="\n", highlight=False, markup=False)
 
 
 def _listed(known: Sequence[Workload]) -> Iterable[str]:

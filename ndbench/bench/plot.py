@@ -67,6 +67,9 @@ def draw(rows: Sequence[Row], workloads: Sequence[Workload], path: Path) -> None
         _time_against_size(next(axes), family, members, timed)
     for empty in axes:
         empty.set_axis_off()
+    figure.suptitle(
+        "circles: forward; triangles: forward+backward; bars: quartiles; dotted: floor, forward", fontsize=10
+    )
     figure.savefig(path)
 
 
@@ -98,11 +101,11 @@ def _error_against_time(axes: Any, title: str, rows: Sequence[Row]) -> None:
     for floor in sorted({row.floor for row in rows}):
         axes.axvline(1e6 * floor, color="0.6", linestyle=":", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="time, us: quartiles", ylabel="relative error", title=title)
-    _decorate(axes, "circle forward, triangle forward+backward, dotted floor forward")
+    _decorate(axes)
 
 
 def _time_against_size(axes: Any, family: str, members: Sequence[Workload], timed: Sequence[Row]) -> None:
-    """The forward pass of each contender over the work of the cheapest algorithm, and the floor that the model gives."""
+    """Forward passes over the work of the cheapest algorithm, and the floor that the model gives."""
     forward = [row for row in timed if row.direction == DIRECTIONS[0]]
     by_workload = {w.name: [row for row in forward if row.workload == w.name] for w in members}
     rows = [row for found in by_workload.values() for row in found]
@@ -115,14 +118,23 @@ def _time_against_size(axes: Any, family: str, members: Sequence[Workload], time
     axes.set(xscale="log", yscale="log", xlabel="size: flops of the cheapest algorithm", ylabel="time, us: median")
     axes.set_title(f"{family}: forward")
     _decorate(axes)
+    labels = [f"{w.name.removeprefix(f'{family}-')}: {w.flops:.1e}" for w in members]
+    axes.set_xticks([w.flops for w in members], labels, rotation=20, ha="right", fontsize=6)
 
 
-def _decorate(axes: Any, note: str = "") -> None:
+def _decorate(axes: Any) -> None:
+    """A light grid, and a few plain numbers at each axis even where it spans less than a decade."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
     axes.title.set_fontsize(9)
     axes.grid(which="major", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=7, loc="best", title=note, title_fontsize=6, framealpha=0.8)
+    axes.legend(fontsize=7, loc="best", framealpha=0.8)
 
 
 def _colours(rows: Sequence[Row]) -> Mapping[str, str]:

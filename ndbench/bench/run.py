@@ -42,7 +42,7 @@ class Row:
         allowed: the error that its precision allows.
         memory: bytes that one call holds at most beyond what exists before; None where it was not measured.
         failure: what it raised, or that it is wrong.
-        noise: relative difference that the first contender may have from itself in the same rounds.
+        noise: relative difference of the first contender from itself in the same rounds.
         comparison: with the first contender that is right, in the same rounds; None for that one.
     """
 
@@ -100,7 +100,8 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
             row = Row(workload.name, name, direction, None, floor)
             try:
                 function = _ready(contender, x, direction)
-                row = _judged(row, standard, contender, function(), device, function)
+                row = _judged(row, standard, contender, function)
+                row = row if row.failure else replace(row, memory=peak_memory(function, device))
             except Exception as refusal:
                 row = replace(row, failure=_first_line(refusal))
             if row.failure:
@@ -121,17 +122,13 @@ def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
     return {"environment": environment(), "ceilings": asdict(ceilings), "rows": [row.as_record() for row in rows]}
 
 
-def _judged(
-    row: Row, standard: Standard, contender: Contender, found: tuple[Tensor, ...], device: str, function: Pass
-) -> Row:
-    """The row with error, allowed error and memory, and that it is wrong if it is."""
-    error = standard.error(found, contender, row.direction)
+def _judged(row: Row, standard: Standard, contender: Contender, function: Pass) -> Row:
+    """The row with its error, and that it is wrong if it is."""
+    error = standard.error(function(), contender, row.direction)
     allowed = standard.allowed(contender, row.direction)
-    row = replace(row, error=error, allowed=allowed)
     # NaN is wrong
-    if not error <= allowed:
-        return replace(row, failure=f"wrong: error {error:.1e}, its precision allows {allowed:.1e}")
-    return replace(row, memory=peak_memory(function, device))
+    wrong = "" if error <= allowed else f"wrong: error {error:.1e}, its precision allows {allowed:.1e}"
+    return replace(row, error=error, allowed=allowed, failure=wrong)
 
 
 def _timed(rows: Mapping[str, Row], functions: Mapping[str, Pass], device: str, rounds: int) -> Iterator[Row]:

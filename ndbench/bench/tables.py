@@ -11,7 +11,7 @@ from ndbench.bench.stored import Change
 from ndbench.timing import SHORT, Comparison, Samples
 
 MIB = 2**20
-COLUMNS = ("us: quartile", "median", "quartile", "of floor", "of the first", "", "error", "allowed", "MiB")
+COLUMNS = ("us: quartile", "median", "quartile", "of floor", "time / first", "verdict", "error", "allowed", "peak MiB")
 
 
 def table(name: str, rows: Sequence[Row]) -> Table:
@@ -32,7 +32,7 @@ def notes(rows: Sequence[Row]) -> Iterable[str]:
             yield f"not timed: {row.contender}, {row.direction}: {row.failure}"
     noise = {row.direction: row.noise for row in rows if row.samples and not row.captured}
     for direction, relative in noise.items():
-        yield f"noise: {direction}, the first contender timed twice differs from itself by up to {relative:.1%}"
+        yield f"noise: {direction}, the first contender timed twice differs from itself by {relative:.1%}"
     if any(_launch_bound(row) for row in rows):
         yield f"* below {1e6 * SHORT:.0f} us a call is timed by its launch; the row of its graph is the time of the GPU"
 
@@ -42,7 +42,7 @@ def changes(found: Iterable[Change]) -> Table:
     listed = Table(title="against the stored run", title_justify="left")
     for column in ("workload", "implementation", "direction"):
         listed.add_column(column, no_wrap=True)
-    for column in ("us: stored", "now", "now / stored", ""):
+    for column in ("us: stored", "now", "now / stored", "verdict"):
         listed.add_column(column, justify="right", no_wrap=True)
     for change in found:
         row = change.row

@@ -147,17 +147,18 @@ def compare(
     )
 
 
-def noise_floor(first: Samples, again: Samples, *, confidence: float = CONFIDENCE) -> float:
-    """The relative difference that the same version, timed twice, may have from itself.
+def noise_floor(first: Samples, again: Samples) -> float:
+    """The relative difference of the same version, timed twice: what `compare` takes as floor.
 
-    It is how far from 1 the interval of their ratio reaches: what `compare` takes as floor.
+    What scatters is in the interval of a comparison already. This is what two functions that are one have between them
+    for other reasons: places in memory, neighbours in the rounds.
 
     Example:
-        >>> noise_floor(Samples((1.0, 1.01) * 10), Samples((1.01, 1.0) * 10)) < 0.02
-        True
+        >>> round(noise_floor(Samples((1.0, 1.0, 1.0)), Samples((1.02, 1.02, 1.02))), 4)
+        0.02
     """
-    low, high = compare(first, again, confidence=confidence).interval
-    return max(high, 1 / low if low > 0 else math.inf) - 1
+    ratio = compare(first, again).ratio
+    return max(ratio, 1 / ratio) - 1
 
 
 def require_comparable(base: Mapping[str, Any], head: Mapping[str, Any]) -> None:

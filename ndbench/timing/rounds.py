@@ -60,13 +60,6 @@ def interleaved(
     events = Events() if gpu else None
     take = events.seconds if events else partial(by_the_clock, clock=clock)
     warmth = until_steady(partial(_turn, list(functions.values()), gpu), gpu=gpu)
-    how = {
-        "timed_on": device,
-        "clock": "events" if gpu else getattr(clock, "__name__", repr(clock)),
-        "flushed": events.flushed if events else 0,
-        "warm_up": warmth,
-    }
-    provenance, name_of_rounds = {**environment(), **how}, uuid.uuid4().hex
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for order in orders(list(functions), rounds):
         for name in order:

@@ -1,5 +1,6 @@
 """Running until clocks are steady, before the first sample."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +18,11 @@ AGREEMENT = 0.05
 def until_steady(
     turn: Callable[[], Any], *, gpu: bool, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, Any]:
-    """Take turns until two successive ones agree within 5 %, for 0.3 s at least and 3 s at most; one turn on a CPU.
+    """Take one turn, and on a GPU more until two successive ones agree within 5 %, for 0.3 s at least and 3 s at most.
 
-    On a CPU one call loads libraries and fills caches and pools of memory, and the clocks follow what else runs, which
-    no warm-up of one process settles: there rounds are interleaved instead.
+    The first turn loads libraries, compiles, and fills caches and pools of memory; its time is not looked at. On a CPU
+    it is the only one: the clocks there follow what else runs, which no warm-up of one process settles, and rounds
+    are interleaved instead.
 
     Args:
         turn: everything that will be timed, once; it returns when the device is done.
@@ -28,19 +30,20 @@ def until_steady(
         clock: in seconds.
 
     Returns:
-        turns, seconds that they took, and whether the last two agreed (None on a CPU, where nothing is compared).
+        turns beside the first, seconds that they took, and whether the last two agreed (None on a CPU).
 
     Example:
-        >>> until_steady(lambda: None, gpu=False)["turns"]
-        1
+        >>> until_steady(lambda: None, gpu=False)
+        {'turns': 0, 'seconds': 0.0, 'steady': None}
     """
+    turn()
+    if not gpu:
+        return {"turns": 0, "seconds": 0.0, "steady": None}
     started = now = clock()
-    previous, turns = float("inf"), 0
+    previous, turns = math.inf, 0
     while True:
         turn()
         turns, before, now = turns + 1, now, clock()
-        if not gpu:
-            return {"turns": turns, "seconds": now - started, "steady": None}
         steady = abs(now - before - previous) <= AGREEMENT * (now - before)
         if (steady and now - started >= LEAST) or now - started >= MOST:
             return {"turns": turns, "seconds": now - started, "steady": steady}

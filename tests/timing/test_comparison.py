@@ -81,11 +81,10 @@ def test_exchanging_base_and_head_inverts_the_ratio():
     assert there.interval[0] * back.interval[1] == pytest.approx(1)
 
 
-def test_the_noise_floor_is_how_far_the_interval_reaches():
-    first, again = pair(NOISES[0], 1.0, seed=0)
-    low, high = compare(first, again).interval
-    assert noise_floor(first, again) == max(high, 1 / low) - 1
-    assert noise_floor(Samples(STEADY[:4]), Samples(STEADY[:4])) == math.inf
+def test_the_noise_floor_is_the_difference_from_itself_either_way():
+    assert noise_floor(times(), times(1.25)) == pytest.approx(0.25)
+    assert noise_floor(times(1.25), times()) == pytest.approx(0.25)
+    assert noise_floor(times(), times()) == 0
 
 
 def test_a_comparison_in_one_line():

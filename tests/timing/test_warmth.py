@@ -19,13 +19,15 @@ class Turns:
         return self.now
 
 
-def warmed(*seconds, gpu=True):
+def warmed(*seconds):
     turns = Turns(*seconds)
-    return until_steady(turns, gpu=gpu, clock=turns.clock)
+    return until_steady(turns, gpu=True, clock=turns.clock)
 
 
 def test_a_cpu_takes_one_turn():
-    assert warmed(0.01, gpu=False) == {"turns": 1, "seconds": 0.01, "steady": None}
+    turns = Turns(0.01)
+    assert until_steady(turns, gpu=False, clock=turns.clock) == {"turns": 0, "seconds": 0, "steady": None}
+    assert turns.taken == 1
 
 
 def test_a_gpu_is_kept_busy_for_a_while_even_if_it_is_steady():
@@ -36,10 +38,10 @@ def test_a_gpu_is_kept_busy_for_a_while_even_if_it_is_steady():
 
 
 def test_a_gpu_is_waited_for_until_two_turns_agree():
-    found = warmed(0.8, 0.4, 0.2, 0.198)
+    found = warmed(60.0, 0.8, 0.4, 0.2, 0.198)
     assert found == {"turns": 4, "seconds": pytest.approx(1.598), "steady": True}
 
 
 def test_an_unsteady_gpu_is_given_up_and_says_so():
-    found = warmed(*(0.5, 1.0) * 5)
+    found = warmed(60.0, *(0.5, 1.0) * 5)
     assert found == {"turns": 4, "seconds": 3.0, "steady": False}
