@@ -65,9 +65,15 @@ def interleaved(
         for name in order:
             if len(samples[name]) < FEWEST or sum(samples[name]) < enough:
                 samples[name].append(take(functions[name]))
-    return {
-        name: Samples(tuple(seconds), provenance=provenance, rounds=name_of_rounds) for name, seconds in samples.items()
+    how = {
+        "timed_on": device,
+        "clock": "events" if gpu else getattr(clock, "__name__", repr(clock)),
+        "flushed": events.flushed if events else 0,
+        "warm_up": warmth,
     }
+    # asked now, when the clocks of a GPU are those of the work
+    provenance, together = {**environment(), **how}, uuid.uuid4().hex
+    return {name: Samples(tuple(seconds), False, provenance, together) for name, seconds in samples.items()}
 
 
 def orders(names: Sequence[str], rounds: int) -> Iterator[list[str]]:

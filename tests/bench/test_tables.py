@@ -77,10 +77,10 @@ def test_notes_tell_failures_and_noise():
 
 def test_times_of_launches_are_marked_on_a_gpu():
     short = row(samples=times(0.012, timed_on="cuda"))
-    assert cells(table("squares", [short]), "torch")[3] == "10.2*"
+    assert cells(table("squares", [short]), "torch")[3] == "12.2*"
     assert any("below 20 us" in note for note in notes([short]))
     graph = row(samples=replace(times(0.012, timed_on="cuda"), captured=True))
-    assert cells(table("squares", [graph]), "torch")[3] == "10.2"
+    assert cells(table("squares", [graph]), "torch")[3] == "12.2"
     assert not any("below 20 us" in note for note in notes([graph, row(samples=times(0.012))]))
 
 

@@ -7,6 +7,7 @@ import torch
 
 from ndbench.environment import environment
 from ndbench.timing import Outcome, Samples, compare, interleaved
+from ndbench.timing import rounds as rounds_module
 from ndbench.timing.rounds import orders
 
 
@@ -105,3 +106,26 @@ def test_a_gpu_is_warm_and_flushed():
     assert provenance["warm_up"]["seconds"] >= 0.3
     assert provenance["flushed"] == 2 * torch.cuda.get_device_properties().L2_cache_size
     assert provenance["clock"] == "events"
+
+
+class CountingEvents:
+    """What takes times on a GPU, on the CPU."""
+
+    flushed = 123
+
+    def seconds(self, function):
+        function()
+        return 1e-6
+
+
+def test_a_gpu_is_warmed_and_synchronized_and_timed_by_events(monkeypatch):
+    synchronized = []
+    monkeypatch.setattr(rounds_module, "Events", CountingEvents)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: synchronized.append(None))
+    monkeypatch.setattr("ndbench.timing.warmth.LEAST", 0.0)
+    calls = []
+    found = interleaved({"x": lambda: calls.append("x")}, "cuda", rounds=3)["x"]
+    assert found.seconds == (1e-6,) * 3
+    assert (found.provenance["clock"], found.provenance["flushed"]) == ("events", 123)
+    assert len(calls) == len(synchronized) + 3
+    assert found.provenance["warm_up"]["turns"] == len(synchronized) - 1 > 0
