@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -129,7 +130,10 @@ def test_more_work_is_slower_and_the_same_is_not(monkeypatch):
 
 
 def test_the_command_prints_every_kind(capsys, monkeypatch):
+    equals = synthetic(NOISES[0], 1.0, 2)
     monkeypatch.setattr(rates, "real", lambda work, pairs, device, repeats=10: synthetic(NOISES[0], repeats / 10, 2))
+    monkeypatch.setattr(rates, "one_after_the_other", lambda *_: equals)
+    monkeypatch.setattr(rates, "beside_a_neighbour", lambda *_: equals)
     assert main(["--pairs", "2"]) == 0
     printed = capsys.readouterr().out
     assert all(noise.name in printed for noise in NOISES)
@@ -139,8 +143,21 @@ def test_the_command_prints_every_kind(capsys, monkeypatch):
 def test_the_command_fails_if_the_rates_are_too_high(monkeypatch, capsys):
     monkeypatch.setattr(rates, "synthetic", lambda noise, ratio, cases, together: rates.Counter(slower=1))
     monkeypatch.setattr(rates, "works", lambda device: {})
+    monkeypatch.setattr(rates, "beside_a_neighbour", lambda *_: rates.Counter(same=1))
     assert main(["--pairs", "1"]) == 1
     assert "| normal, apart | 1.00 | 1 | 0.0% | 0.0% | 100.0% | 0.0% |" in capsys.readouterr().out
+
+
+def test_rows_that_are_wrong_on_purpose_do_not_fail_the_command():
+    alarms = rates.Counter(slower=1)
+    assert rates._failed("real, products", "1.00", alarms)
+    assert not rates._failed("wrong: in a fixed order", "1.00", alarms)
+
+
+def test_real_calls_are_timed():
+    assert rates.one_after_the_other(lambda: sum(range(100)), 2, "cpu", rounds=2).total() == 2
+    found = rates.beside_a_neighbour(2, partial(rates.in_a_fixed_order, rounds=2))
+    assert found == {Outcome.UNDECIDED: 2}
 
 
 def test_the_table_has_shares():
