@@ -47,7 +47,7 @@ class Layer:
             name=f"covariance-{shape}-k{self.kernel_size}-s{self.stride}-block{self.block}{layout}",
             input=self.x,
             contenders=self.contenders,
-            truth=lambda x: self._covariance(x, "im2col"),
+            truth=lambda x: self.covariance(x, "im2col"),
             flops=min(im2col_flops(self.shape, self._patches()) / 2, LaggedWork.of(self.shape, self._patches()).flops),
             bytes=4.0 * (torch.Size(self.shape).numel() + order**2),
             family="covariance",
@@ -60,12 +60,12 @@ class Layer:
 
     def contenders(self, device: str) -> Mapping[str, Contender]:
         """Kernels in each precision; PyTorch's unfold and one product, and its lagged form."""
-        unfold = Contender(lambda x: self._covariance(x, "im2col"))
+        unfold = Contender(lambda x: self.covariance(x, "im2col"))
         found = {
             "unfold + GEMM": unfold,
             "unfold + GEMM, tf32": Contender(unfold.function, "tf32", settings="high"),
             # its plan is copied to the GPU anew in each call
-            "lagged, torch": Contender(lambda x: self._covariance(x, "lagged"), capturable=False),
+            "lagged, torch": Contender(lambda x: self.covariance(x, "lagged"), capturable=False),
         }
         if device == "cuda":
             algorithms = ("im2col", "lagged") if self.stride == 1 else ("im2col",)
@@ -74,11 +74,17 @@ class Layer:
         return found
 
     def _kernels(self, algorithm: str, precision: str) -> Contender:
-        return Contender(lambda x: self._covariance(x, algorithm, "triton", precision), precision)
+        return Contender(lambda x: self.covariance(x, algorithm, "triton", precision), precision)
 
-    def _covariance(
-        self, x: Tensor, algorithm: str, backend: str = "torch", precision: str | None = None
+    def covariance(
+        self,
+        x: Tensor,
+        algorithm: str,
+        backend: str = "torch",
+        precision: str | None = None,
+        adjoint: str = "auto",
     ) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the images' patches."""
         return patch_covariance(
             x,
             self.kernel_size,
@@ -88,6 +94,7 @@ class Layer:
             algorithm=algorithm,
             backend=backend,
             precision=precision,
+            adjoint=adjoint,
         )
 
     def _patches(self) -> Patches:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ndbench.bench.covariance import Layer
 from ndbench.bench.roots import Iteration
 from ndbench.bench.workloads import Contender, Workload
-from ndbench.operations import inverse_sqrt, patch_covariance
+from ndbench.operations import inverse_sqrt
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,8 @@ class CovarianceGradient:
         }
 
     def _by(self, algorithm: str, adjoint: str) -> Contender:
-        layer = self.layer
-
         def covariance(x: Tensor) -> tuple[Tensor, Tensor]:
-            return patch_covariance(
-                x,
-                layer.kernel_size,
-                stride=layer.stride,
-                padding=layer.kernel_size // 2,
-                block=layer.block,
-                algorithm=algorithm,
-                adjoint=adjoint,
-            )
+            return self.layer.covariance(x, algorithm, adjoint=adjoint)
 
         # the lagged plan is copied to a GPU anew in each call
         return Contender(covariance, capturable=algorithm == "im2col")
