@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def environment() -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_allow_tf32": torch.backends.cudnn.allow_tf32,
         "allocator": allocator(),
-        "commit": commit(),
+        "commit": _loaded_commit(),
     }
 
 
@@ -74,6 +75,12 @@ def commit() -> str:
     return revision + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
 
 
+@cache
+def _loaded_commit() -> str:
+    """The commit when it was first asked for: what changes later is not in this process."""
+    return commit()
+
+
 def _git(*arguments: str) -> str:
     return _output("git", *arguments)
 
@@ -87,6 +94,7 @@ def _output(*command: str) -> str:
     return found.stdout.strip()
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

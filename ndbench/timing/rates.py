@@ -97,13 +97,20 @@ def _repeated(work: Callable[[], object], times: int) -> None:
         work()
 
 
-def table(rows: Iterable[tuple[str, str, Counter[Outcome]]]) -> Iterable[str]:
-    """Markdown: what was compared, the true ratio, and the share of each verdict."""
-    yield f"| samples | true ratio | pairs | {' | '.join(Outcome)} |"
-    yield f"|---|---|---|{'---|' * len(Outcome)}"
-    for samples, ratio, counts in rows:
-        shares = (f"{counts[outcome] / counts.total():.1%}" for outcome in Outcome)
-        yield f"| {samples} | {ratio} | {counts.total()} | {' | '.join(shares)} |"
+def heading() -> str:
+    """The head of the table in Markdown."""
+    return f"| samples | true ratio | pairs | {' | '.join(Outcome)} |\n|---|---|---|{'---|' * len(Outcome)}"
+
+
+def line(samples: str, ratio: str, counts: Counter[Outcome]) -> str:
+    """What was compared, the true ratio, and the share of each verdict.
+
+    Example:
+        >>> line("some", "1.00", Counter({Outcome.SAME: 3, Outcome.SLOWER: 1}))
+        '| some | 1.00 | 4 | 0.0% | 75.0% | 25.0% | 0.0% |'
+    """
+    shares = (f"{counts[outcome] / counts.total():.1%}" for outcome in Outcome)
+    return f"| {samples} | {ratio} | {counts.total()} | {' | '.join(shares)} |"
 
 
 def _measured(pairs: int, device: str) -> Iterable[tuple[str, str, Counter[Outcome]]]:
@@ -133,9 +140,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device; leave out --device cuda")
     torch.set_num_threads(1)
-    rows = list(_measured(arguments.pairs, arguments.device))
-    print(*table(rows), sep="\n")  # noqa: T201
-    return int(any(_failed(*row) for row in rows))
+    print(heading())  # noqa: T201
+    failed = False
+    for row in _measured(arguments.pairs, arguments.device):
+        print(line(*row), flush=True)  # noqa: T201
+        failed |= _failed(*row)
+    return int(failed)
 
 
 def _failed(samples: str, ratio: str, counts: Counter[Outcome]) -> bool:

@@ -30,8 +30,8 @@ def test_right_contenders_are_far_from_wrong(chosen, direction):
         assert ratio(chosen, contender, direction) < 0.5, name
 
 
-class Transposed(torch.autograd.Function):
-    """A root whose gradient is off by one part in a thousand."""
+class SlightlyLarger(torch.autograd.Function):
+    """A root whose gradient is larger by one part in a thousand."""
 
     @staticmethod
     def forward(ctx, A):
@@ -63,7 +63,7 @@ def test_wrong_roots_are_wrong(wrong):
 
 
 def test_a_wrong_gradient_of_a_right_root_is_wrong():
-    contender = Contender(lambda A: (Transposed.apply(A),))
+    contender = Contender(lambda A: (SlightlyLarger.apply(A),))
     assert ratio(ROOTS, contender, "forward") < 0.5
     assert not ratio(ROOTS, contender, "forward+backward") <= 1
 

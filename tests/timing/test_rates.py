@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ndbench.timing import Outcome, Samples, compare, rates
-from ndbench.timing.rates import false_alarms, main, real, synthetic, table
+from ndbench.timing.rates import false_alarms, main, real, synthetic
 from ndbench.timing.synthetic import NOISES
 
 KINDS = [(noise, together) for noise in NOISES for together in ((True,) if noise.shared else (True, False))]
@@ -158,11 +158,6 @@ def test_real_calls_are_timed():
     assert rates.one_after_the_other(lambda: sum(range(100)), 2, "cpu", rounds=2).total() == 2
     found = rates.beside_a_neighbour(2, partial(rates.in_a_fixed_order, rounds=2))
     assert found == {Outcome.UNDECIDED: 2}
-
-
-def test_the_table_has_shares():
-    rows = list(table([("some", "1.00", rates.Counter(same=3, slower=1))]))
-    assert rows[-1] == "| some | 1.00 | 4 | 0.0% | 75.0% | 25.0% | 0.0% |"
 
 
 @pytest.mark.parametrize("pairs", ["0", "-1"])
