@@ -31,8 +31,8 @@ def interleaved(
     """Time every function once in each round, on the CPU by the clock, on a GPU between events with a flushed L2.
 
     The order is drawn anew for every other round and reversed in the next. A fixed order is no order for comparisons: a
-    function finds the caches as its predecessor left them (docs/timing.md has a function that differs from
-    itself by a factor of 4 for this reason alone).
+    function finds the caches as its predecessor left them, and one beside another neighbour was always called slower
+    than itself (docs/timing.md).
 
     Args:
         functions: what to time, by name; each is called once before the first round, on a GPU for 0.3 s at least and
