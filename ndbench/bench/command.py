@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ndbench.bench import ceilings, plot, tables
+from ndbench.bench import plot, tables
 from ndbench.bench.registry import workloads
 from ndbench.bench.run import Row, compare, record
 from ndbench.bench.stored import NOTE, Stored, Unreadable
 from ndbench.bench.workloads import Workload
+from ndbench.cost import ceilings
 from ndbench.environment import environment
 from ndbench.progress import Steps
 from ndbench.timing import Incomparable

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ndbench.bench.accuracy import Standard
-from ndbench.bench.ceilings import Ceilings
 from ndbench.bench.workloads import Contender, Pass, Workload, passes
+from ndbench.cost.ceilings import Ceilings
 from ndbench.cost.counting import peak_memory
 from ndbench.environment import environment
 from ndbench.timing import Comparison, Samples, captured, interleaved, noise_floor

@@ -2,12 +2,10 @@
 
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,13 +120,13 @@ def peak_memory(function: Function, device: str = "cpu") -> int:
 
 def _peak_on_cpu(function: Function) -> int:
     record: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
-    with _unlogged():
+    with _silenced():
         record.start()
     try:
         # held until the record ends
         _result = function()
     finally:
-        with _unlogged():
+        with _silenced():
             record.stop()
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes: list[int] = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
@@ -136,13 +134,12 @@ def _peak_on_cpu(function: Function) -> int:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
-    """Drop what is written to the standard error of the process: the profiler tells there that it starts and stops."""
-    sys.stderr.flush()
+def _silenced() -> Iterator[None]:
+    """Without the standard error: the profiler writes there that it starts and stops, whatever it is told."""
     kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         os.dup2(kept, 2)

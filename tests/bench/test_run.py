@@ -7,9 +7,9 @@ import time
 import pytest
 import torch
 
-from ndbench.bench.ceilings import Ceilings, measured
 from ndbench.bench.run import compare, record
 from ndbench.bench.workloads import Contender, Workload, passes
+from ndbench.cost.ceilings import Ceilings, measured
 
 RATES = Ceilings(bytes=1e9, flops={"ieee": 1e9, "tf32": 8e9})
 

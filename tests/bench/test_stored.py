@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from ndbench.bench.ceilings import Ceilings
 from ndbench.bench.run import record
 from ndbench.bench.stored import Stored, Unreadable
+from ndbench.cost.ceilings import Ceilings
 from ndbench.environment import environment
 from ndbench.timing import Incomparable
 from tests.bench.synthetic_rows import WRONG, row

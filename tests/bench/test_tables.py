@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from ndbench.bench.ceilings import Ceilings
 from ndbench.bench.stored import Change
 from ndbench.bench.tables import changes, notes, rates, table
+from ndbench.cost.ceilings import Ceilings
 from ndbench.timing import compare
 from tests.bench.synthetic_rows import WRONG, compared, row, times
 

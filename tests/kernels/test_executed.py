@@ -123,3 +123,8 @@ def test_a_wrong_model_of_the_product_form_is_caught(name, monkeypatch):
 def test_eliminations_are_of_leading_order():
     assert model.elimination(matrices(5, 2), PRODUCT_FORM) == 3 * 2 * 2 * 5 * 16**2
     assert model.elimination(matrices(70), PRODUCT_FORM) == 0
+
+
+def test_factorizations_are_of_leading_order():
+    assert model.factorization(matrices(90, 3), PRODUCT_FORM) == 3 * 2 * 4 * 90**3 // 3
+    assert model.factorization(matrices(5), PRODUCT_FORM) == 0
