@@ -119,7 +119,7 @@ def _time_against_size(axes: Any, family: str, members: Sequence[Workload], time
     axes.set_title(f"{family}: forward")
     _decorate(axes)
     labels = [f"{w.name.removeprefix(f'{family}-')}: {w.flops:.1e}" for w in members]
-    axes.set_xticks([w.flops for w in members], labels, rotation=20, ha="right", fontsize=6)
+    axes.set_xticks([w.flops for w in members], labels, rotation=20, ha="right", fontsize=7)
 
 
 def _decorate(axes: Any) -> None:
