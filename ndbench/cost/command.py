@@ -26,6 +26,9 @@ own cost and the paper's law. Nothing is run: counts are functions of shapes, an
 except for factorizations, numpy and scipy, which are estimated and marked so. Exits with 2 for wrong usage."""
 
 MEASURE = "measure"
+IMAGES = (1, 3, 224, 224)
+OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "ceilings")
+"""Options that a network does not have."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,14 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layer = parser.add_argument_group("of a layer")
     layer.add_argument("--out", type=whole, metavar="O", help="channels of its output")
     layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
-    layer.add_argument("--stride", type=sizes(1, 2), default=(1,), metavar="S", help="of the convolution")
-    layer.add_argument("--padding", type=sizes(1, 2), default=(0,), metavar="P", help="at both ends of each axis")
-    layer.add_argument("--dilation", type=sizes(1, 2), default=(1,), metavar="D", help="between pixels of a patch")
-    layer.add_argument("--groups", type=whole, default=1, help="of the convolution")
+    layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
+    layer.add_argument("--padding", type=sizes(1, 2), metavar="P", help="at both ends of each axis")
+    layer.add_argument("--dilation", type=sizes(1, 2), metavar="D", help="between pixels of a patch")
+    layer.add_argument("--groups", type=whole, help="of the convolution")
     layer.add_argument("--first", action="store_true", help="its input needs no gradient, as that of a first layer")
     network = parser.add_argument_group("of a network")
-    shape = {"type": sizes(4), "metavar": "NxCxHxW", "default": [(1, 3, 224, 224)]}
-    network.add_argument("--input", nargs="+", help="shape of the images, 1x3x224x224 by default", **shape)
+    network.add_argument(
+        "--input", nargs="+", type=sizes(4), metavar="NxCxHxW", help="shape of the images, 1x3x224x224 by default"
+    )
     how = parser.add_argument_group(
         "of the deconvolution; with several blocks or samplings a network has a row of totals each"
     )
@@ -91,6 +95,7 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     """The table of one layer, and the same as plain data."""
     if arguments.out is None or arguments.kernel is None:
         raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
+    refuse(arguments, ("input",), "--layer")
     (whitening, *others) = whitenings(arguments)
     if others:
         raise ValueError("one layer has one table; give one --block and one --sampling, or a --network")
@@ -98,10 +103,10 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
         arguments.layer,
         arguments.out,
         pair(arguments.kernel),
-        stride=pair(arguments.stride),
-        padding=pair(arguments.padding),
-        dilation=pair(arguments.dilation),
-        groups=arguments.groups,
+        stride=pair(arguments.stride or (1,)),
+        padding=pair(arguments.padding or (0,)),
+        dilation=pair(arguments.dilation or (1,)),
+        groups=arguments.groups or 1,
         input_gradient=not arguments.first,
     )
     layer = Layer(conv, whitening)
@@ -114,13 +119,10 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     """The table of every layer, or of totals where there are several networks, inputs or settings."""
-    if arguments.out is not None or arguments.kernel is not None:
-        raise ValueError("--out and --kernel are those of a --layer; a network has its own")
-    if arguments.ceilings:
-        raise ValueError("--ceilings serves a --layer")
+    refuse(arguments, OF_A_LAYER, "--network")
     combinations = [
         ([name, "x".join(map(str, shape)), str(whitening.block), str(whitening.sampling)], layers)
-        for name, shape in product(arguments.network, arguments.input)
+        for name, shape in product(arguments.network, arguments.input or [IMAGES])
         for whitening, layers in deconvolved(name, shape, arguments)
     ]
     data = [
@@ -134,6 +136,12 @@ def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     (((name, shape, block, sampling), layers),) = combinations
     title = f"{name} on {shape}, blocks up to {block}, sampling {sampling}, T = {arguments.steps}"
     return network_sheet(title, layers), {"networks": data}
+
+
+def refuse(arguments: argparse.Namespace, names: Sequence[str], there: str) -> None:
+    """Raise for options that mean nothing beside another one."""
+    if given := [f"--{name}" for name in names if getattr(arguments, name)]:
+        raise ValueError(f"{', '.join(given)} has no meaning with {there}; leave it out")
 
 
 def deconvolved(

@@ -25,7 +25,9 @@ def convolutions(make: Callable[[], nn.Module], shape: Shape) -> list[Named]:
         name and geometry of each call of a `torch.nn.Conv2d`; a module that is called twice is there twice.
 
     Raises:
-        ValueError: for a network without convolutions, or with one whose padding differs at the ends of an axis.
+        TypeError: if what is made is no module.
+        ValueError: for a network without convolutions, or with one whose padding differs at the ends of an axis, or one
+            that refuses the input.
 
     Example:
         >>> from torch import nn
@@ -35,11 +37,17 @@ def convolutions(make: Callable[[], nn.Module], shape: Shape) -> list[Named]:
     """
     found: list[Named] = []
     with torch.device("meta"), torch.no_grad():
-        model, x = make().to("meta").eval(), torch.empty(shape)
+        model, x = make(), torch.empty(shape)
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"the function must return a torch.nn.Module; got {type(model).__name__}")
+        model.to("meta").eval()
         for name, module in model.named_modules():
             if isinstance(module, nn.Conv2d):
                 module.register_forward_pre_hook(partial(_noted, found, name, x))
-        model(x)
+        try:
+            model(x)
+        except RuntimeError as error:
+            raise ValueError(f"the network refuses an input of shape {shape}: {error}") from error
     if not found:
         raise ValueError("the network computed no torch.nn.Conv2d")
     return found
@@ -47,8 +55,9 @@ def convolutions(make: Callable[[], nn.Module], shape: Shape) -> list[Named]:
 
 def _noted(found: list[Named], name: str, network_input: Tensor, module: Any, inputs: tuple[Tensor, ...]) -> None:
     """Append what a module is about to compute."""
-    x = inputs[0] if inputs[0].ndim == 4 else inputs[0][None]
-    found.append((name, geometry(module, (x.shape[0], *x.shape[1:]), first=inputs[0] is network_input)))
+    images, channels, height, width = (inputs[0] if inputs[0].ndim == 4 else inputs[0][None]).shape
+    conv = geometry(module, (images, channels, height, width), first=inputs[0] is network_input)
+    found.append((name, conv))
 
 
 def geometry(module: nn.Conv2d, shape: Shape, *, first: bool = False) -> Convolution:

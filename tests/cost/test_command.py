@@ -118,8 +118,9 @@ def test_floors_from_rates_of_a_run(capsys, tmp_path):
         (["--network", "alexnet"], "--network must be one of vgg16, resnet18, densenet121, or FILE.py:FUNCTION"),
         (["--network", "nowhere.py:net"], "there is no file 'nowhere.py'"),
         (["--network", "vgg16", "--input", "1x3x8x8"], "must not be empty"),
-        (["--network", "vgg16", "--out", "3"], "--out and --kernel are those of a --layer"),
-        (["--network", "vgg16", "--ceilings"], "--ceilings serves a --layer"),
+        (["--network", "vgg16", "--out", "3", "--stride", "2"], "--out, --stride has no meaning with --network"),
+        (["--network", "vgg16", "--ceilings"], "--ceilings has no meaning with --network"),
+        ([*LAYER, "--input", "1x3x8x8"], "--input has no meaning with --layer"),
     ],
 )
 def test_wrong_usage(capsys, arguments, message):

@@ -43,6 +43,13 @@ def test_what_cannot_be_described_is_refused():
         convolutions(nn.Identity, (1, 3, 4, 4))
 
 
+def test_what_is_no_network_for_this_input_is_refused():
+    with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module; got int"):
+        convolutions(lambda: 3, (1, 3, 4, 4))
+    with pytest.raises(ValueError, match=r"refuses an input of shape \(1, 2, 4, 4\): "):
+        convolutions(lambda: nn.Conv2d(3, 1, 1), (1, 2, 4, 4))
+
+
 def test_a_function_of_a_file(tmp_path):
     file = tmp_path / "networks.py"
     file.write_text("from torch import nn\n\ndef small():\n    return nn.Conv2d(3, 2, 1)\n\nnumber = 3\n")
