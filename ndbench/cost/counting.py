@@ -1,6 +1,7 @@
 """What a call really did: the flops of its products, the most memory it held, the products of Triton kernels."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,12 +119,31 @@ def peak_memory(function: Function, device: str = "cpu") -> int:
 
 
 def _peak_on_cpu(function: Function) -> int:
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+    record: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+    with _silenced():
+        record.start()
+    try:
         # held until the record ends
         _result = function()
+    finally:
+        with _silenced():
+            record.stop()
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes: list[int] = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return max(accumulate(changes, initial=0))
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Without the standard error: the profiler writes there that it starts and stops, whatever it is told."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _peak_on_gpu(function: Function) -> int:
