@@ -17,8 +17,6 @@ autocast.
 import argparse
 import contextlib
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -30,14 +28,13 @@ import torch
 from torch import nn
 
 from benchmarks.published import PublishedDeconv
+from ndbench.environment import environment
 from ndbench.layers import Deconv2d
 from ndbench.timing import interleaved
-from ndbench.verify.environment import environment
 
 CONVOLUTION, NORMALIZED = "convolution", "convolution + batch norm"
 MEMORY = 1.3
 """Of convolution + batch norm's peak."""
-ALLOCATORS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "PYTORCH_")
 
 
 @dataclass(frozen=True)
@@ -200,13 +197,6 @@ def cuda_peak(side, setting):
     return torch.cuda.max_memory_allocated() - before
 
 
-def allocator():
-    """What hands out memory: fresh pages can cost more than arithmetic."""
-    set_to = {name: value for name, value in os.environ.items() if name.startswith(ALLOCATORS)}
-    loaded = re.findall(r"(?:jemalloc|tcmalloc|mimalloc)[^/\s]*", Path("/proc/self/maps").read_text())
-    return {"library": loaded[0] if loaded else " ".join(platform.libc_ver()), "variables": set_to}
-
-
 def compare(setting, targets, device, rounds, *, threads, clock):
     """Print one setting's tables, and return what is in them."""
     chosen = sides(targets)
@@ -262,7 +252,7 @@ def main():
         return
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.allow_tf32 = True
-    where = {**environment(), "allocator": allocator()}
+    where = environment()
     rounds = max(arguments.rounds, 15)
     clock = time.process_time if arguments.shared else time.perf_counter
     print(

@@ -63,6 +63,9 @@ class Implementation:
             only, for iterations that run until converged, whose number of steps depends on the spectrum, and for a
             choice of algorithms by size, which follows no power.
         interpreted: for kernels, what Triton's interpreter takes for one call on a problem, in milliseconds.
+        fewest: for kernels of an iteration, steps and scaled steps that run every statement of theirs; `function` takes
+            them as the keywords `steps` and `scaled_steps`.
+        same_kernels: for kernels of an iteration, the entry that takes fewer steps by the same ones.
         exempt: names of checks it is not held to.
         exempt_reason: why.
     """
@@ -83,6 +86,8 @@ class Implementation:
     order: int = 0
     law: Law | None = None
     interpreted: Callable[[Any], float] = lambda problem: 0.0
+    fewest: tuple[int, int] | None = None
+    same_kernels: str = ""
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
 
@@ -127,9 +132,12 @@ def _steps(
 
 
 def _kernels(
-    method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False, **promises: Any
+    method: str, steps: int, scaled_steps: int = 0, *, scale_free: bool = False, same_kernels: str = "", **promises: Any
 ) -> tuple[Implementation, ...]:
-    """The same by Triton kernels, one entry for each way of multiplying."""
+    """The same by Triton kernels, one entry for each way of multiplying.
+
+    Two steps run all of their code: the first, which multiplies nothing by Z = I, or is scaled, and one of the others.
+    """
     return tuple(
         _stopped(
             method,
@@ -142,6 +150,8 @@ def _kernels(
             precision=precision,
             scale_free=scale_free,
             derivatives=("reverse",),
+            fewest=(2, min(1, scaled_steps)),
+            same_kernels=same_kernels and f"{same_kernels}.triton.{precision}",
             **promises,
         )
         for precision in PRECISIONS
@@ -268,7 +278,13 @@ INVERSE_SQRT = (
     _steps("denman_beavers", 9, 4, adjoint="autograd", derivatives=("reverse", "second")),
     _steps("denman_beavers", 9, 4, adjoint="reverse"),
     *_kernels("newton_schulz", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
-    *_kernels("newton_schulz", 15, scale_free=True, interpreted=partial(_interpreted_steps, 15)),
+    *_kernels(
+        "newton_schulz",
+        15,
+        scale_free=True,
+        interpreted=partial(_interpreted_steps, 15),
+        same_kernels="newton_schulz.T5",
+    ),
     *_kernels("minimax_cubic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
     *_kernels("minimax_quintic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
     *_kernels("denman_beavers", 9, 4, interpreted=_interpreted_sweeps),

@@ -1,10 +1,11 @@
-"""The command line: `ndbench verify`, `ndbench bench`, `ndbench list`."""
+"""The command line: `ndbench verify`, `ndbench bench`, `ndbench cost`, `ndbench list`."""
 
 import argparse
 from collections.abc import Sequence
 
 from ndbench.bench import command as bench
 from ndbench.catalog import CATALOG
+from ndbench.cost import command as cost
 from ndbench.verify import command
 from ndbench.verify.runner import TIERS
 from ndbench.verify.suite import CHECKS
@@ -18,11 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_arguments(verify)
     timing = commands.add_parser("bench", help="time implementations side by side", description=bench.DESCRIPTION)
     bench.add_arguments(timing)
+    costs = commands.add_parser("cost", help="what a layer or a network costs", description=cost.DESCRIPTION)
+    cost.add_arguments(costs)
     listing = commands.add_parser("list", help="names of implementations, checks and problems")
     listing.add_argument("--tier", choices=TIERS, default="quick", help="whose problems")
     arguments = parser.parse_args(argv)
     if arguments.command == "list":
         return _list(arguments.tier)
+    if arguments.command == "cost":
+        return cost.execute(arguments)
     return bench.execute(arguments) if arguments.command == "bench" else command.execute(arguments)
 
 

@@ -9,9 +9,11 @@ from torch import Tensor, float16, float32
 from ndbench.catalog import Implementation
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.problems import MatrixProblem
-from ndbench.verify import covariance_answers, values
+from ndbench.verify import covariance_answers, kernel_orders
 from ndbench.verify.answers import question
 from ndbench.verify.check import Check, Measurement
+from ndbench.verify.gradients.suite import held_to_promises
+from ndbench.verify.kernel_orders import ORDERS
 from ndbench.verify.verdict import NotRun
 
 FAMILY = "kernel-"
@@ -129,14 +131,6 @@ def _with_gradient(function: Function) -> Function:
     return both
 
 
-def _orders(orders: Sequence[int]) -> tuple[MatrixProblem, ...]:
-    return tuple(MatrixProblem("geometric", n, 1e3 if n > 1 else 1.0, batch=1) for n in orders)
-
-
-ORDERS = {
-    "quick": _orders((*range(1, 71), 96, 128, 144, 147)),
-    "full": _orders((*range(1, 200), 255, 256, 257, 288, 576, 1000, 1152)),
-}
 MATRICES = tuple(MatrixProblem("geometric", n, 1e2, dtype=dtype) for n in (12, 33, 144) for dtype in (float32, float16))
 IMAGES = tuple(
     CovarianceProblem(2, 4, 9, 8, 3, padding=1, block=2, pooled=pooled, dtype=dtype)
@@ -152,7 +146,10 @@ def _checks(operation: str, problems: Sequence[Any]) -> tuple[Check, ...]:
 
 
 CHECKS = (
-    Check(FAMILY + "orders", "inverse-sqrt", values.steps, ORDERS, is_kernel, patient=True),
+    Check(FAMILY + "orders", "inverse-sqrt", kernel_orders.value, ORDERS, is_kernel, patient=True),
+    Check(
+        FAMILY + "gradients", "inverse-sqrt", held_to_promises(kernel_orders.gradient), ORDERS, is_kernel, patient=True
+    ),
     *_checks("inverse-sqrt", MATRICES),
     *_checks("covariance", IMAGES),
 )

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import torch
 
-from ndbench.verify.environment import environment
+from ndbench.environment import environment
 from ndbench.verify.runner import Case, Report, Selection, cases
 from ndbench.verify.verdict import Verdict
 

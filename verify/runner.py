@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
+from ndbench.environment import environment
 from ndbench.kernels.runtime import interpreted
 from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
-from ndbench.verify.environment import environment
 from ndbench.verify.gradients import suite as gradients
 from ndbench.verify.scaling.suite import TIMES
 from ndbench.verify.settings import exact_convolutions

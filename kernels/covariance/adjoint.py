@@ -68,7 +68,9 @@ def gradient_of_pixels(
     PRECISION: tl.constexpr,
 ):
     """Matrices is (Q, A', m, m), v (K, C) in float64; the tables are those of `AdjointPlan`."""
-    tile = tl.program_id(0)
+    # one dimension: CUDA's second one ends at 65535, and classes may be more
+    tiles = tl.load(firsts + region_count)
+    tile, part = tl.program_id(0) % tiles, tl.program_id(0) // tiles
     # the region of the tile by bisection: firsts[low] <= tile < firsts[high]
     low, high = tile * 0, tile * 0 + region_count
     for _ in range(search_steps):
@@ -84,8 +86,8 @@ def gradient_of_pixels(
     h = tl.load(region) + line * step_h
     w = tl.load(region + 1) + column * step_w
     exists = image < tl.load(firsts + region_count + 1)
-    own = tl.program_id(1) % classes
-    c = tl.program_id(1) // classes * TILE + tl.arange(0, TILE)
+    own = part % classes
+    c = part // classes * TILE + tl.arange(0, TILE)
     weights = matrices + (own % shared).to(tl.int64) * m * m
     first_tap, last_tap = tl.load(region + 8), tl.load(region + 9)
     blocks = (m + CHANNELS - 1) // CHANNELS
@@ -177,7 +179,7 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         gradient with respect to x, of its shape and type.
     """
     M, dcov = rows_of(x, patches), dcov.contiguous()
-    plan = plan_of(x, patches)
+    plan = AdjointPlan.of(patches, tuple(x.shape), room(x), x.device)
     means = sampled_shift(x)
     v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
@@ -185,7 +187,7 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
     K = matrices(dcov, plan, tables, M)
     chosen = configuration(tables.m, x.dtype, axis=pixel_axis(x), precision=precision)
     regions = len(plan.regions)
-    gradient_of_pixels[(plan.programs, tables.count * triton.cdiv(tables.m, chosen.constants["TILE"]))](
+    gradient_of_pixels[(plan.programs * tables.count * triton.cdiv(tables.m, chosen.constants["TILE"]),)](
         x,
         dx,
         K,
@@ -212,9 +214,9 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
     return dx
 
 
-def plan_of(x: Tensor, patches: Patches) -> AdjointPlan:
-    """The plan for this input, whose values are not read, with room for matrices as `adjoint` says."""
-    return AdjointPlan.of(patches, tuple(x.shape), max(x.numel() * x.element_size() // SHARE, LEAST) // 4, x.device)
+def room(x: Tensor) -> int:
+    """How many numbers the matrices of lags may take."""
+    return max(x.numel() * x.element_size() // SHARE, LEAST) // 4
 
 
 def variants() -> Iterator[Variant]:

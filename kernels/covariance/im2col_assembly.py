@@ -33,8 +33,11 @@ def assemble_columns(
     # the diagonal pair (i, i) of upper tiles of `count` has the number i count - i (i - 1) / 2
     count = tl.cdiv(columns, TILE)
     diagonal = totals + unit * pairs * record + TILE * TILE
-    left = tl.load(diagonal + (top * count - top * (top - 1) // 2) * record + line) / rows
-    right = tl.load(diagonal + (side * count - side * (side - 1) // 2) * record + index) / rows
+    # 64-bit: pairs * record passes 2**31 beyond 64896 columns
+    top_pair = (top * count - top * (top - 1) // 2).to(tl.int64)
+    side_pair = (side * count - side * (side - 1) // 2).to(tl.int64)
+    left = tl.load(diagonal + top_pair * record + line) / rows
+    right = tl.load(diagonal + side_pair * record + index) / rows
     S = tl.load(totals + item * record + line[:, None] * TILE + index[None, :]) / rows
     value = (S - left[:, None] * right[None, :]).to(cov.dtype.element_ty)
     row = tl.load(output + a, mask=a < columns, other=0).to(tl.int64)

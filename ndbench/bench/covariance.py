@@ -1,5 +1,6 @@
 """Patch covariances side by side."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,21 @@ from ndbench.bench.workloads import Contender, Workload
 from ndbench.covariance import Patches
 from ndbench.covariance.work import LaggedWork, im2col_flops
 from ndbench.operations import patch_covariance
+
+
+def activations(shape: tuple[int, int, int, int], device: str, channels_last: bool = False) -> Tensor:
+    """Images (N, C, H, W) whose mean and variance differ from channel to channel."""
+    rng = torch.Generator().manual_seed(0)
+    N, C, H, W = shape
+    x = torch.randn(N, 1, H, W, generator=rng) + torch.randn(1, C, 1, 1, generator=rng)
+    x = (x + torch.randn(1, C, H, W, generator=rng)).to(device)
+    return x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def rows_of(shape: tuple[int, int, int, int], patches: Patches) -> int:
+    """M, the rows of the patch matrix of pooled blocks."""
+    images, channels, *size = shape
+    return images * math.prod(patches.output_size(*size)) * patches.groups(channels)
 
 
 @dataclass(frozen=True)
@@ -31,27 +47,25 @@ class Layer:
             name=f"covariance-{shape}-k{self.kernel_size}-s{self.stride}-block{self.block}{layout}",
             input=self.x,
             contenders=self.contenders,
-            truth=lambda x: self._covariance(x, "lagged"),
+            truth=lambda x: self.covariance(x, "im2col"),
             flops=min(im2col_flops(self.shape, self._patches()) / 2, LaggedWork.of(self.shape, self._patches()).flops),
             bytes=4.0 * (torch.Size(self.shape).numel() + order**2),
+            family="covariance",
+            rows=rows_of(self.shape, self._patches()),
         )
 
     def x(self, device: str) -> Tensor:
-        """Activations: mean and variance differ from channel to channel."""
-        rng = torch.Generator().manual_seed(0)
-        N, C, H, W = self.shape
-        x = torch.randn(N, 1, H, W, generator=rng) + torch.randn(1, C, 1, 1, generator=rng)
-        x = (x + torch.randn(1, C, H, W, generator=rng)).to(device)
-        return x.contiguous(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
+        """The images."""
+        return activations(self.shape, device, self.channels_last)
 
     def contenders(self, device: str) -> Mapping[str, Contender]:
         """Kernels in each precision; PyTorch's unfold and one product, and its lagged form."""
-        unfold = Contender(lambda x: self._covariance(x, "im2col"))
+        unfold = Contender(lambda x: self.covariance(x, "im2col"))
         found = {
             "unfold + GEMM": unfold,
             "unfold + GEMM, tf32": Contender(unfold.function, "tf32", settings="high"),
             # its plan is copied to the GPU anew in each call
-            "lagged, torch": Contender(lambda x: self._covariance(x, "lagged"), capturable=False),
+            "lagged, torch": Contender(lambda x: self.covariance(x, "lagged"), capturable=False),
         }
         if device == "cuda":
             algorithms = ("im2col", "lagged") if self.stride == 1 else ("im2col",)
@@ -60,11 +74,17 @@ class Layer:
         return found
 
     def _kernels(self, algorithm: str, precision: str) -> Contender:
-        return Contender(lambda x: self._covariance(x, algorithm, "triton", precision), precision)
+        return Contender(lambda x: self.covariance(x, algorithm, "triton", precision), precision)
 
-    def _covariance(
-        self, x: Tensor, algorithm: str, backend: str = "torch", precision: str | None = None
+    def covariance(
+        self,
+        x: Tensor,
+        algorithm: str,
+        backend: str = "torch",
+        precision: str | None = None,
+        adjoint: str = "auto",
     ) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the images' patches."""
         return patch_covariance(
             x,
             self.kernel_size,
@@ -74,6 +94,7 @@ class Layer:
             algorithm=algorithm,
             backend=backend,
             precision=precision,
+            adjoint=adjoint,
         )
 
     def _patches(self) -> Patches:

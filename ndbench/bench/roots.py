@@ -37,6 +37,9 @@ class Iteration:
             truth=lambda A: self._steps().run(A)[:1],
             flops=2.0 * matrices * self.n * products,
             bytes=2.0 * matrices * 4,
+            family=f"{self.method}-T{self.steps}",
+            order=self.n,
+            symmetric=True,
         )
 
     def matrices(self, device: str) -> Tensor:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-Differentiable = Callable[[Tensor], tuple[Tensor, ...]]
+Differentiable = Callable[..., tuple[Tensor, ...]]
+Pass = Callable[[], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Contender:
         precision: of its float32 products, for the floor.
         capturable: whether a CUDA graph may hold it.
         settings: PyTorch's float32 matmul precision during the call, "highest" or "high".
-        truth: what it computes in float64, if that is not the truth of the workload.
+        truth: what it computes in float64, if that is not the truth of the workload; called with the input and the
+            parameters, all in float64.
+        parameters: what the backward pass takes gradients of beside the input.
     """
 
     function: Differentiable
@@ -27,6 +29,7 @@ class Contender:
     capturable: bool = True
     settings: str = "highest"
     truth: Differentiable | None = None
+    parameters: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,30 +39,54 @@ class Workload:
     Attributes:
         name: from which it can be run again.
         input: makes the input on a device.
-        contenders: by name; those that a device lacks are left out.
-        truth: the outputs in float64, for errors.
-        flops: of the cheapest known algorithm.
+        contenders: by name, the one that others are compared with first; those that a device lacks are left out.
+        truth: the outputs in float64, for errors; None where every contender has its own.
+        flops: of the cheapest known algorithm, forward.
         bytes: input and outputs, each moved once.
+        family: of workloads that differ in size alone.
+        order: of the matrices that are multiplied, for what rounding may do.
+        rows: M, those that a covariance adds up, for the same.
+        symmetric: whether the input is a batch of symmetric matrices, so that only the symmetric part of a gradient is
+            determined.
+        large: whether it runs only where it is asked for by name.
     """
 
     name: str
     input: Callable[[str], Tensor]
     contenders: Callable[[str], Mapping[str, Contender]]
-    truth: Differentiable
+    truth: Differentiable | None
     flops: float
     bytes: float
+    family: str = ""
+    order: int = 1
+    rows: int = 1
+    symmetric: bool = False
+    large: bool = False
+
+    def truth_of(self, contender: Contender) -> Differentiable:
+        """What a contender has to compute.
+
+        Raises:
+            ValueError: if neither it nor the workload says what is true.
+        """
+        if truth := contender.truth or self.truth:
+            return truth
+        raise ValueError(f"workload {self.name}: a contender without a truth of its own, and the workload has none")
 
 
-def passes(contender: Contender, x: Tensor) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield the forward pass, and the forward with the backward pass, each as a function without arguments."""
+def passes(contender: Contender, x: Tensor) -> Iterator[tuple[str, Pass]]:
+    """Yield the forward pass, and the forward with the backward pass, each as a function without arguments.
+
+    The first returns the outputs, the second the gradients of the input and of the parameters for upstream gradients
+    that are drawn at random, the same for everyone.
+    """
     yield "forward", lambda: contender.function(x)
     leaf = x.detach().clone().requires_grad_()
     # drawn on the CPU: a graph that could not be captured may leave a GPU's generator unusable
     rng = torch.Generator().manual_seed(0)
     upstream = [torch.randn(y.shape, generator=rng).to(y) for y in contender.function(x)]
 
-    def both() -> Tensor:
-        found = torch.autograd.grad(contender.function(leaf), leaf, upstream)
-        return found[0]
+    def both() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(contender.function(leaf), (leaf, *contender.parameters), upstream)
 
     yield "forward+backward", both

@@ -46,17 +46,14 @@ def buffered(shape: Shape, patches: Patches) -> Cost:
 
 def shifted(shape: Shape, patches: Patches) -> Cost:
     """One product for each pair of offsets, and the assembly."""
-    classes = classes_of(shape, patches)
-    A, m, _ = classes.product_shape
-    K = patches.offsets
-    pairs = sum(K - distance for distance in range(K) if classes.meets[distance])
-    return Cost(2 * rows(shape, patches) * A * m**2 * pairs + window_sums(shape, patches))
+    A, m, _ = classes_of(shape, patches).product_shape
+    return Cost(2 * rows(shape, patches) * A * m**2 * pairs_of(shape, patches) + assembly(shape, patches))
 
 
 def lagged(shape: Shape, patches: Patches) -> Cost:
     """One product for each piece of each lag, and the assembly."""
     work = LaggedWork.of(shape, patches)
-    return Cost(work.flops + lagged_assembly(shape, patches))
+    return Cost(work.flops + placement(shape, patches) + assembly(shape, patches))
 
 
 def windows(shape: Shape, patches: Patches) -> Cost:
@@ -74,14 +71,25 @@ def window_sums(shape: Shape, patches: Patches) -> int:
     return along_rows + along_columns
 
 
-def lagged_assembly(shape: Shape, patches: Patches) -> int:
-    """Flops of adding the pieces up to the entries of the covariance, as products with zeros and ones."""
+def assembly(shape: Shape, patches: Patches) -> int:
+    """Flops of what follows the sums of products, of `shifted` and `lagged` alike.
+
+    The window sums; a product of rank 3 for every block of the covariance, with the terms of shift and mean; and, where
+    groups are pooled, the covariance between their means.
+    """
+    A, m, _ = classes_of(shape, patches).product_shape
+    between = 2 * patches.groups(shape[1]) * order(shape, patches) ** 2 if patches.pooled else 0
+    return window_sums(shape, patches) + 6 * pairs_of(shape, patches) * A * m**2 + between
+
+
+def placement(shape: Shape, patches: Patches) -> int:
+    """Flops of adding the pieces of `lagged` up for every pair of offsets, as products with zeros and ones."""
     classes, kw = classes_of(shape, patches), patches.kernel_size[1]
     A, m, _ = classes.product_shape
     lags = [lag for lag in plan(*axes(patches, *shape[2:])) if classes.meets[lag.rows * kw + lag.columns]]
     # PyTorch computes a product of one entry as a sum
     placed = sum(len(lag.offsets) * len(lag.pieces) for lag in lags if len(lag.offsets) * A * m**2 > 1)
-    return window_sums(shape, patches) + 2 * placed * A * m**2
+    return 2 * placed * A * m**2
 
 
 def im2col_adjoint(shape: Shape, patches: Patches) -> Cost:
@@ -142,6 +150,12 @@ def moments(shape: Shape, patches: Patches) -> int:
     """The number of entries of mean and covariance."""
     F = order(shape, patches)
     return (1 if patches.pooled else patches.groups(shape[1])) * (F + F**2)
+
+
+def pairs_of(shape: Shape, patches: Patches) -> int:
+    """The pairs of offsets t <= t' at which classes of channels meet."""
+    K, meets = patches.offsets, classes_of(shape, patches).meets
+    return sum(K - distance for distance in range(K) if meets[distance])
 
 
 def order(shape: Shape, patches: Patches) -> int:

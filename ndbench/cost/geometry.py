@@ -141,6 +141,9 @@ class Layer:
     whitening: Whitening = Whitening()
     name: str = ""
 
+    def __post_init__(self) -> None:
+        check_grouping(self.whitening.grouping, self.convolution.groups, NAME)
+
     @property
     def block(self) -> int:
         """Channels whitened together, B."""

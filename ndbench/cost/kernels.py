@@ -4,15 +4,18 @@ A `tl.dot` of tiles (m, k) and (k, n) is 2 m k n flops, whatever part of the til
 without it (means, assembly, sums of squares, eliminations) is elementwise and is not in these models, but for the
 Gauss-Jordan sweeps of Denman-Beavers, of which :func:`elimination` has the leading term.
 
-Tensors are read for shape, strides and type only.
+Tensors are read for shape, strides and type only: those of the device "meta" serve.
 """
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from ndbench.covariance.patches import Patches
+from ndbench.covariance.work import Shape
 from ndbench.kernels.covariance import adjoint, im2col_products, lagged_products
+from ndbench.kernels.covariance.adjoint_plan import AdjointPlan
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.lagged_plan import lags_that_meet
 from ndbench.kernels.covariance.tiles import CHUNK, pixel_axis
@@ -22,6 +25,8 @@ from ndbench.kernels.newton_schulz.multiplication import Multiplication
 from ndbench.kernels.newton_schulz.schedule import Phase, steps_schedule, tangent_schedule
 from ndbench.kernels.variant import Configuration
 from ndbench.roots.adjoints import Coupled, ProductForm
+
+HOST = torch.device("cpu")
 
 Executed = tuple[str, int]
 """A kernel's name, and the flops of the dots of one launch."""
@@ -41,14 +46,10 @@ def im2col(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Execute
 
 def lagged(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Executed]:
     """Covariance by one product for each lag and piece: tiles of two classes, the pixels of a piece in chunks."""
-    tables = ClassTables.of(patches, x.shape[1], x.device)
+    tables = ClassTables.of(patches, x.shape[1], HOST)
     constants = lagged_products.configuration(tables.m, axis=pixel_axis(x), precision=precision).constants
     across = -(-tables.m // constants["TILE"])
-    pieces = [
-        piece
-        for lag in lags_that_meet(patches, (x.shape[0], x.shape[1], x.shape[2], x.shape[3]))
-        for piece in lag.pieces
-    ]
+    pieces = [piece for lag in lags_that_meet(patches, shape_of(x)) for piece in lag.pieces]
     blocks = sum(blocks_of(len(x) * piece.pixels, constants["BLOCK"]) for piece in pieces)
     dots = tables.count * across**2 * blocks
     return [("multiply_pieces", dots * dot(constants["TILE"], constants["BLOCK"], constants["TILE"]))]
@@ -56,7 +57,8 @@ def lagged(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Execute
 
 def covariance_adjoint(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Executed]:
     """Gradient with respect to the input: tiles of pixels and channels, several taps of few channels at a time."""
-    tables, plan = ClassTables.of(patches, x.shape[1], x.device), adjoint.plan_of(x, patches)
+    tables = ClassTables.of(patches, x.shape[1], HOST)
+    plan = AdjointPlan.of(patches, shape_of(x), adjoint.room(x), HOST)
     constants = adjoint.configuration(tables.m, x.dtype, axis=pixel_axis(x), precision=precision).constants
     programs = plan.firsts[1:-1] - plan.firsts[:-2]
     lanes = constants["BLOCK"] // constants["CHANNELS"]
@@ -167,6 +169,18 @@ def elimination(A: Tensor, iteration: ProductForm) -> int:
     """Flops in float64 of the Gauss-Jordan sweeps up to order 64, leading term: n pivots, 3 P^2 each, in T steps."""
     batch, n = A.shape[0], A.shape[-1]
     return 3 * batch * iteration.steps * n * tiles.padded_order(n) ** 2 if n <= sweep.LARGEST_ORDER else 0
+
+
+def factorization(A: Tensor, iteration: ProductForm) -> int:
+    """Flops in float64 of T Cholesky factors, n^3 / 3, and triangular solves, n^3, beyond order 64: leading terms."""
+    batch, n = A.shape[0], A.shape[-1]
+    return 4 * batch * iteration.steps * n**3 // 3 if n > sweep.LARGEST_ORDER else 0
+
+
+def shape_of(x: Tensor) -> Shape:
+    """The four sizes of an input."""
+    images, channels, height, width = x.shape
+    return images, channels, height, width
 
 
 def blocks_of(rows: int, block: int) -> int:

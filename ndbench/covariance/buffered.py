@@ -22,6 +22,9 @@ ENTRIES = 2**19
 FEWEST = 3
 """Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
 
+WAYS = 12
+"""Images read at once where they are put side by side: lines so far apart compete for the same places of a cache."""
+
 LARGE = 256
 """From this order on, sums of one group at a time, and only of blocks that meet the upper triangle."""
 
@@ -78,17 +81,15 @@ def buffered_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patch
     G, F = patches.groups(x.shape[1]), mean.shape[-1]
     M = rows_in_group(x, patches) * (G if patches.pooled else 1)
     Gs = ((dcov + dcov.mT) / M).reshape(-1, F, F).expand(G, F, F)
-    v = (dmean / M).reshape(-1, F, 1).expand(G, F, 1)
     last = x.is_contiguous(memory_format=torch.channels_last)
     gradient = torch.empty_like(x, memory_format=torch.channels_last if last else torch.contiguous_format)
+    constant = summed_offsets(by_column(dmean / M, x, patches), x, patches)
     pieces = torch.split(gradient, images_at_once(x, patches))
     found, pixels = torch.empty(0), x.new_empty(pieces[0].numel())
     for columns, piece in zip(filled(x, by_column(mean, x, patches), patches), pieces, strict=True):
         found = found if found.shape == columns.shape else torch.empty_like(columns)
-        parts = by_group(columns, x, patches), by_group(found, x, patches)
-        for part, out, weights, constant in zip(*parts, Gs, v, strict=True):
-            torch.add(matrix_product(weights, part), constant, out=out)
-        put_back(piece, found, pixels[: piece.numel()], patches)
+        multiply(Gs, by_group(columns, x, patches), by_group(found, x, patches))
+        put_back(piece, found, constant, pixels[: piece.numel()], patches)
     return gradient
 
 
@@ -126,40 +127,43 @@ def filled(x: Tensor, shift: Tensor, patches: Patches) -> Iterator[Tensor]:
             # zeros of the padding, which stay from one filling to the next
             buffer.copy_(-shifts)
         pixels = turned_like(images, turned[: images.numel()])
-        # from rows of images to rows of pixels, whose neighbours are images: the runs of a small image are short
-        turned[: images.numel()].view(-1, len(images)).copy_(in_memory(images).T)
+        # images last: the runs of a small image are short
+        for some, there in zip(torch.split(images, WAYS), torch.split(pixels, WAYS, -1), strict=True):
+            there.copy_(some.permute(1, 2, 3, 0))
         for m in meetings(patches, *x.shape[2:]):
             at = (slice(None), m.offset, *m.outputs)
             torch.sub(pixels[(slice(None), *m.pixels)], shifts[:, m.offset], out=buffer[at])
         yield buffer.view(channels * K, -1)
 
 
-def put_back(piece: Tensor, columns: Tensor, memory: Tensor, patches: Patches) -> None:
-    """Write into each pixel the sum of its places in the columns.
+def summed_offsets(values: Tensor, x: Tensor, patches: Patches) -> Tensor:
+    """The sum over its places in the patches of the values (C K,), for each pixel of an image, (C, H, W)."""
+    image, values = values.new_zeros(x.shape[1:]), values.view(x.shape[1], -1, 1, 1)
+    for m in meetings(patches, *x.shape[2:]):
+        image[(slice(None), *m.pixels)] += values[:, m.offset]
+    return image
+
+
+def put_back(piece: Tensor, columns: Tensor, constant: Tensor, memory: Tensor, patches: Patches) -> None:
+    """Write into each pixel its constant and the sum of its places in the columns.
 
     Args:
         piece: gradient of n images, (n, C, H, W).
-        columns: gradient with respect to X^T, (C K, Ho Wo n).
+        columns: gradient with respect to X^T, (C K, Ho Wo n), but for what all its columns have in common.
+        constant: the part of that in each pixel, (C, H, W).
         memory: for as many values as the piece has.
         patches: which patches.
     """
     images, channels, *size = piece.shape
-    pixels = turned_like(piece, memory.zero_())
+    pixels = turned_like(piece, memory).copy_(constant[..., None])
     parts = columns.view(channels, patches.offsets, *patches.output_size(*size), images)
     for m in meetings(patches, *size):
         pixels[(slice(None), *m.pixels)] += parts[(slice(None), m.offset, *m.outputs)]
-    in_memory(piece).copy_(memory.view(-1, images).T)
-
-
-def in_memory(images: Tensor) -> Tensor:
-    """Images as rows (n, C H W) or, where channels lie last, (n, H W C): a view of what is dense."""
-    if images.is_contiguous(memory_format=torch.channels_last):
-        images = images.permute(0, 2, 3, 1)
-    return images.reshape(len(images), -1)
+    piece.copy_(pixels.permute(3, 0, 1, 2))
 
 
 def turned_like(images: Tensor, memory: Tensor) -> Tensor:
-    """The memory as pixels (C, H, W, n), in the order of `in_memory`."""
+    """The memory as pixels (C, H, W, n), in the order in which images hold them."""
     n, channels, height, width = images.shape
     if images.is_contiguous(memory_format=torch.channels_last):
         return memory.view(height, width, channels, n).permute(2, 0, 1, 3)
@@ -179,6 +183,15 @@ def add_products(sums: Tensor, parts: Tensor) -> None:
     for part, total in zip(parts, sums.expand(G, F, F), strict=True):
         for first in range(0, F, step):
             total[first : first + step, first:] += matrix_product(part[first : first + step], part[first:].mT)
+
+
+def multiply(weights: Tensor, parts: Tensor, out: Tensor) -> None:
+    """Write the products of the weights (G, F, F) and the groups' columns (G, F, M) into out."""
+    if parts.shape[1] < LARGE:
+        torch.bmm(weights, parts, out=out)
+        return
+    for matrix, part, found in zip(weights, parts, out, strict=True):
+        found.copy_(matrix_product(matrix, part))
 
 
 def outputs_of(x: Tensor, patches: Patches) -> int:

@@ -75,10 +75,18 @@ class ChannelDeconv(Whitening):
         self.num_features, self.affine, self.sampling_stride = num_features, affine, sampling_stride
         self.block, self.grouping, self.pooled = block_of(num_features, block, name), grouping, pooled
         dtype = dtype or torch.get_default_dtype()
-        ones = torch.ones(num_features, device=device, dtype=dtype)
-        self.weight = nn.Parameter(ones) if affine else None
-        self.bias = nn.Parameter(torch.zeros_like(ones)) if affine else None
+        self.weight, self.bias = (
+            nn.Parameter(torch.empty(num_features, device=device, dtype=dtype)) if affine else None for _ in range(2)
+        )
         self.whiten_by(options, self.block, None if pooled else num_features // self.block, device, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1 and bias 0, and averages as they were before any batch."""
+        if self.weight is not None and self.bias is not None:
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
+        self.reset_running_stats()
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the channels of the pixels that are counted."""

@@ -52,14 +52,43 @@ class Whitening(nn.Module):
         self.process_group = None
         where = {"device": device, "dtype": torch.promote_types(dtype, torch.float32)}
         leading = () if groups is None else (groups,)
-        D = torch.eye(order, **where).expand(*leading, order, order).clone()
+        mean = torch.empty(*leading, order, **where)
         tracked = options.track_running_stats
-        self.register_buffer("running_mean", torch.zeros(*leading, order, **where) if tracked else None)
-        self.register_buffer(self._second, self._squared(D) if tracked else None)
-        count = torch.tensor(0, dtype=torch.long, device=D.device) if tracked else None
+        self.register_buffer("running_mean", mean if tracked else None)
+        self.register_buffer(self._second, torch.empty(*leading, order, order, **where) if tracked else None)
+        count = torch.tensor(0, dtype=torch.long, device=mean.device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
-        self.register_buffer("faulty", torch.tensor(False, device=D.device), persistent=False)
+        self.register_buffer("faulty", torch.tensor(False, device=mean.device), persistent=False)
         self._root, self._fold = Memo(), Memo()
+        self.reset_running_stats()
+
+    @torch.no_grad()
+    def reset_running_stats(self) -> None:
+        """Averages as they were before any batch: no mean, and D = I. Batches that were faulty are forgotten too.
+
+        Example:
+            >>> from ndbench.layers import Deconv2d
+            >>> with torch.device("meta"):
+            ...     layer = Deconv2d(3, 8, 3)
+            >>> layer = layer.to_empty(device="cpu")  # memory that holds anything
+            >>> layer.reset_parameters()  # which resets these too
+            >>> int(layer.num_batches_tracked), bool((layer.running_deconv == torch.eye(27)).all())
+            (0, True)
+        """
+        self.faulty.fill_(False)
+        if self.running_mean is None or self.num_batches_tracked is None:
+            return
+        self.running_mean.zero_()
+        self.num_batches_tracked.zero_()
+        second = getattr(self, self._second)
+        second.copy_(self._squared(torch.eye(second.shape[-1], dtype=second.dtype, device=second.device)))
+
+    def reset_parameters(self) -> None:
+        """Initial parameters and averages."""
+        super().reset_parameters()  # type: ignore[misc]
+        # a convolution asks for this while it is made
+        if "faulty" in self._buffers:
+            self.reset_running_stats()
 
     @torch.no_grad()
     def _squared(self, D: Tensor) -> Tensor:
@@ -67,7 +96,7 @@ class Whitening(nn.Module):
         if self.options.running == "deconvolution" or D.is_meta:
             return D
         # roots of a I are those of I over a^(1/2)
-        return D * self.root(D.reshape(-1, *D.shape[-2:])[0])[0, 0] ** 2
+        return D * self.root(D)[0, 0] ** 2
 
     @property
     def _second(self) -> str:

@@ -88,7 +88,7 @@ def test_wrong_models_are_caught(name, wrong):
 @pytest.mark.parametrize("name", ["shifted", "lagged"])
 def test_a_model_without_the_assembly_is_caught(name):
     bare = {
-        "shifted": lambda shape, patches: model.shifted(shape, patches) + Cost(-model.window_sums(shape, patches)),
+        "shifted": lambda shape, patches: model.shifted(shape, patches) + Cost(-model.assembly(shape, patches)),
         "lagged": lambda shape, patches: Cost(LaggedWork.of(shape, patches).flops),
     }
     assert len(misjudged(name, bare[name])) > 100

@@ -23,7 +23,7 @@ GEOMETRIES = [
     ((3, 4, 7, 7), Patches.of(2, padding=1, stride=2, block=2, grouping="interleaved")),
     # more rows than a chunk holds, and classes of more channels than a tile
     ((1, 2, 38, 27), Patches.of(1)),
-    ((1, 66, 1, 3), Patches.of((1, 2))),
+    ((1, 66, 1, 2), Patches.of(1)),
 ]
 COUPLED = {
     "cubic": Coupled((LIMITS[3],) * 2),
@@ -123,3 +123,8 @@ def test_a_wrong_model_of_the_product_form_is_caught(name, monkeypatch):
 def test_eliminations_are_of_leading_order():
     assert model.elimination(matrices(5, 2), PRODUCT_FORM) == 3 * 2 * 2 * 5 * 16**2
     assert model.elimination(matrices(70), PRODUCT_FORM) == 0
+
+
+def test_factorizations_are_of_leading_order():
+    assert model.factorization(matrices(90, 3), PRODUCT_FORM) == 3 * 2 * 4 * 90**3 // 3
+    assert model.factorization(matrices(5), PRODUCT_FORM) == 0

@@ -301,6 +301,39 @@ def test_emptied_layers_are_not_faulty(make, shape, device):
         made.eval()
 
 
+@every_layer
+@pytest.mark.parametrize("running", ["deconvolution", "covariance"])
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_reset_layers_are_as_new(make, shape, running, device):
+    torch.manual_seed(0)
+    new = make(running=running).state_dict()
+    made = make(running=running, device=device)
+    if device == "cpu":
+        for x in batches(shape, 2, torch.float32):
+            made(x)
+    made.to_empty(device="cpu")
+    torch.manual_seed(0)
+    made.reset_parameters()
+    assert not made.faulty
+    for name, value in made.state_dict().items():
+        assert torch.equal(value, new[name]), name
+
+
+def test_reset_averages_leave_the_weight():
+    made = ChannelDeconv2d(4, affine=True)
+    with torch.no_grad():
+        made.weight.fill_(3.0)
+    made(batches((5, 4, 7, 6), 1, torch.float32)[0])
+    made.reset_running_stats()
+    assert (made.weight == 3).all()
+    assert made.num_batches_tracked == 0
+    assert torch.equal(made.running_deconv, torch.eye(4))
+
+
+def test_without_averages_there_is_nothing_to_reset():
+    Deconv2d(4, 3, 3, track_running_stats=False).reset_running_stats()
+
+
 def test_training_by_one_batch_of_everything_is_algorithm_1():
     """D = (X^T X / N + eps I)^(-1/2) of the centered patches X, written out."""
     x = batches((6, 2, 5, 5), 1)[0]

@@ -11,7 +11,8 @@
 | taylor | `roots` | second-order decay of the remainder | the same, without a choice of step |
 | wiring, second-derivative | all three | gradcheck, gradgradcheck | broken registration, gradients of gradients |
 | batch-independence | `roots` | the gradient of each matrix alone | scalars of the whole batch |
-| strides, leading-dimensions | `roots` | the same numbers laid out otherwise | storage read as if contiguous |
+| strides | `roots`, `covariance` | the same numbers laid out otherwise | storage read as if contiguous |
+| leading-dimensions | `roots` | the same numbers in more or fewer dimensions | batches taken for one |
 | interleaving | all three | the same gradient after another pass | reused buffers; in `covariance` changed inputs |
 | inputs-unchanged | `roots`, `layer` | what was asked | changed inputs |
 | correction | `layer` | the detached gradient, which must fail | a term that is not there |

@@ -1,5 +1,6 @@
 """The rungs for patch covariance: gradients with respect to x from gradients of the mean and of the covariance."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,9 +14,12 @@ from ndbench.verify.budgets import unit_roundoff
 from ndbench.verify.check import Measurement
 from ndbench.verify.covariance_answers import call, product_roundoff, shape_of
 from ndbench.verify.covariance_budgets import arithmetic, rounded_products
+from ndbench.verify.covariance_invariants import LAYOUTS
 from ndbench.verify.gradients import budgets
-from ndbench.verify.gradients.differences import best_difference, transposed
-from ndbench.verify.gradients.differentiation import Function, gradient, inputs_changed, interleaved
+from ndbench.verify.gradients.differences import best_difference
+from ndbench.verify.gradients.differences import transposed as against_forward_mode
+from ndbench.verify.gradients.differentiation import Function, gradient, inputs_changed, interleaved, record_leaf
+from ndbench.verify.gradients.layouts import sparse, spread, transposed
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import CovarianceGradientProblem
 from ndbench.verify.gradients.wiring import second_derivative as second_derivative_of
@@ -31,19 +35,27 @@ def enumeration(implementation: Implementation, problem: CovarianceGradientProbl
 
     `budgets.fold` has the first term; v is the unit roundoff of products (`covariance_budgets.rounded_products`).
     """
-    true, size = truth(problem)
-    g, G = _upstream(problem)
-    found = gradient(_function(implementation, problem), problem.x(), (g, G), implementation.place).numpy()
-    allowed = budgets.fold(arithmetic(problem.dtype), size, G.shape[-1])
-    v = product_roundoff(implementation, problem.dtype)
-    allowed = allowed + rounded_products(problem.dtype, v) * size + 2 * unit_roundoff(problem.dtype) * abs(true)
-    return Measurement(*metrics.worst(abs(found - true).ravel(), allowed.ravel()))
+    asked = _function(implementation, problem), problem.x(), _upstream(problem), implementation.place
+    return _against_truth([gradient(*asked).numpy()], implementation, problem)
+
+
+def strides(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
+    """The gradient does not depend on how x, g and G lie in memory: each is within the budget of the enumeration.
+
+    x is in every layout of the values' check of strides; G is transposed, and every second row and column of a larger
+    tensor, and g every second number.
+    """
+    x, (g, G) = problem.x().to(implementation.place), (t.to(implementation.place) for t in _upstream(problem))
+    ways = [(layout(x), g, G) for layout in LAYOUTS] + [(x, g, transposed(G)), (x, spread(g), sparse(G))]
+    function = _function(implementation, problem)
+    found = [record_leaf(function, y.detach().requires_grad_()).pull_back(given).numpy() for y, *given in ways]
+    return _against_truth(found, implementation, problem)
 
 
 def dot_product(implementation: Implementation, problem: CovarianceGradientProblem) -> Measurement:
     """<g, J_mean E> + <G, J_cov E> = <dx, E>, J E by forward mode, within 4 u (1 + sqrt(pixels)) size / ||dx||."""
     phi = _phi(implementation, problem)
-    measured = transposed(phi)
+    measured = against_forward_mode(phi)
     # rounding x is in the sizes, so that c = 0
     allowed = budgets.transpose(implementation.unit_roundoff(problem.dtype), phi.dimensions, 0, 1)
     return Measurement(float(measured), allowed * float(_cancelled(problem, phi.gradient)))
@@ -88,6 +100,18 @@ def truth(problem: CovarianceGradientProblem) -> tuple[Array, Array]:
     ]
     size = collect(x, list(zip(places, sizes, strict=True)))
     return covariance_gradient(x, g, G, **geometry).astype(np.float64), size.astype(np.float64)
+
+
+def _against_truth(
+    found: Sequence[Array], implementation: Implementation, problem: CovarianceGradientProblem
+) -> Measurement:
+    """The worst pixel of some gradients of one problem, with the budget of `enumeration`."""
+    true, size = truth(problem)
+    allowed = budgets.fold(arithmetic(problem.dtype), size, shape_of(problem.x(), problem.arguments())[1])
+    v = product_roundoff(implementation, problem.dtype)
+    allowed = allowed + rounded_products(problem.dtype, v) * size + 2 * unit_roundoff(problem.dtype) * abs(true)
+    distance = abs(np.stack(found) - true)
+    return Measurement(*metrics.worst(distance.ravel(), np.broadcast_to(allowed, distance.shape).ravel()))
 
 
 def _upstream(problem: CovarianceGradientProblem) -> tuple[Tensor, Tensor]:

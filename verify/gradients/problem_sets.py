@@ -118,6 +118,20 @@ def _patches(seed: int) -> Covariances:
     ] + [CovarianceGradientProblem(replace(usual, dtype=bfloat16), seed=seed)]
 
 
+def _laid_out_patches(seed: int) -> Covariances:
+    """Images that are not square, for gradients in several layouts of memory."""
+    usual = CovarianceProblem(2, 4, 9, 8, 2, block=2)
+    images = (
+        replace(usual, kernel_size=(3, 2), stride=(2, 3), padding=(2, 1), dilation=(2, 3)),
+        replace(usual, pooled=False, grouping="interleaved", padding=1, stride=3),
+    )
+    return [
+        CovarianceGradientProblem(replace(p, dtype=dtype), symmetric=False, seed=seed)
+        for p in images
+        for dtype in (float64, float32)
+    ]
+
+
 def _few_pixels(seed: int) -> Covariances:
     """What gradgradcheck can do in a moment."""
     images = (
@@ -230,6 +244,7 @@ class Tier:
     patches: Sequence[CovarianceGradientProblem]
     double_patches: Sequence[CovarianceGradientProblem]
     few_patches: Sequence[CovarianceGradientProblem]
+    laid_out_patches: Sequence[CovarianceGradientProblem]
     few_pixels: Sequence[CovarianceGradientProblem]
     layers: Sequence[LayerProblem]
     pointwise: Sequence[LayerProblem]
@@ -254,6 +269,7 @@ def quick(seed: int = 0) -> Tier:
         patches=_patches(seed),
         double_patches=[p for p in _patches(seed) if p.dtype == float64],
         few_patches=_patches(seed)[::3],
+        laid_out_patches=_laid_out_patches(seed),
         few_pixels=_few_pixels(seed),
         layers=layers,
         pointwise=[p for p in layers if p.pointwise],

@@ -13,8 +13,10 @@ from ndbench.targets import Exact, Target
 from ndbench.verify import metrics
 from ndbench.verify.check import Measurement
 from ndbench.verify.gradients import budgets
-from ndbench.verify.gradients.differences import best_difference, remainder_slope, transposed
+from ndbench.verify.gradients.differences import best_difference, remainder_slope
+from ndbench.verify.gradients.differences import transposed as against_forward_mode
 from ndbench.verify.gradients.differentiation import Function, gradient, inputs_changed, interleaved, record_leaf
+from ndbench.verify.gradients.layouts import sparse, transposed
 from ndbench.verify.gradients.phi import Phi
 from ndbench.verify.gradients.problems import RootGradientProblem, matrices
 from ndbench.verify.gradients.truths import MULTIPRECISION_ORDER, Truths, truths
@@ -84,7 +86,7 @@ def differences(implementation: Implementation, problem: RootGradientProblem) ->
 def dot_product(implementation: Implementation, problem: RootGradientProblem) -> Measurement:
     """<G, J E> = <J^T G, E> within 4 u (2 c + max(1, r)) (1 + n), J E by forward mode."""
     true = judgeable(implementation, problem)
-    measured = transposed(phi(implementation, problem))
+    measured = against_forward_mode(phi(implementation, problem))
     u = implementation.unit_roundoff(problem.dtype)
     budget = [budgets.transpose(u, problem.n**2, *figures) for figures in _sensitivity(true)]
     return Measurement(*metrics.worst(measured, np.array(budget)), _evidence(true))
@@ -127,7 +129,7 @@ def strides(implementation: Implementation, problem: RootGradientProblem) -> Mea
     true = judgeable(implementation, problem)
     A, G = (tensor.to(implementation.place) for tensor in matrices(problem))
     one = G[:1].expand(G.shape)
-    layouts = ((A, _transposed(G)), (A, _sparse(G)), (A, one), (_transposed(A), G), (_sparse(A), _sparse(G)))
+    layouts = ((A, transposed(G)), (A, sparse(G)), (A, one), (transposed(A), G), (sparse(A), sparse(G)))
     contiguous = {id(G): answer(implementation, problem), id(one): _gradient_of(implementation, A, one.contiguous())}
     difference = [
         metrics.frobenius(_gradient_of(implementation, a, g) - contiguous[id(one if g is one else G)])
@@ -210,18 +212,6 @@ def exact(implementation: Implementation) -> bool:
 def _gradient_of(implementation: Implementation, A: Tensor, G: Tensor) -> Batch:
     """The gradient at A and G in the layout that they have."""
     return record_leaf(implementation.function, A.detach().requires_grad_()).pull_back([G]).numpy()
-
-
-def _transposed(X: Tensor) -> Tensor:
-    """The same numbers, column by column."""
-    return X.mT.contiguous().mT
-
-
-def _sparse(X: Tensor) -> Tensor:
-    """The same numbers as every second row and column of a tensor that is NaN between them."""
-    larger = X.new_full((*X.shape[:-2], 2 * X.shape[-2], 2 * X.shape[-1]), torch.nan)
-    larger[..., ::2, ::2] = X
-    return larger[..., ::2, ::2]
 
 
 def _of_symmetric_part(implementation: Implementation) -> Function:

@@ -35,10 +35,10 @@ def _check(
     applies: Callable[[Implementation], bool] = _always,
 ) -> Check:
     tiers = {"quick": getattr(QUICK, problems), "full": getattr(FULL, problems)}
-    return Check(FAMILY + rung, operation, _held_to_promises(judge), tiers, applies)
+    return Check(FAMILY + rung, operation, held_to_promises(judge), tiers, applies)
 
 
-def _held_to_promises(judge: Judge) -> Judge:
+def held_to_promises(judge: Judge) -> Judge:
     """The same judgement, where a derivative that is refused is a failure if it was promised, and not run otherwise."""
 
     @wraps(judge)
@@ -91,6 +91,7 @@ CHECKS: tuple[Check, ...] = (
     _check("dot-product", "covariance", covariance.dot_product, "double_patches"),
     _check("wiring", "covariance", covariance.wiring, "few_pixels"),
     _check("second-derivative", "covariance", covariance.second_derivative, "few_pixels"),
+    _check("strides", "covariance", covariance.strides, "laid_out_patches"),
     _check("interleaving", "covariance", covariance.interleaving, "few_patches"),
     *layer_checks(CONVOLUTION, "layers"),
     *layer_checks(LINEAR, "pointwise"),

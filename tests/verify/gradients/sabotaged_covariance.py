@@ -11,6 +11,7 @@ from ndbench.catalog import CATALOG
 from tests.verify.gradients.wrong_gradients import (
     HalvedTangent,
     Sabotage,
+    StorageRead,
     changed,
     fed,
     later_images_lost,
@@ -63,6 +64,10 @@ def of_covariance(name: str, rung: str, function: Callable[..., Any]) -> Sabotag
     return sabotage(name, rung, IM2COL, function)
 
 
+def of_storage(x: Tensor, *arguments: Any, **how: Any) -> tuple[Tensor, Tensor]:
+    return StorageRead.apply(x, lambda y: covariance(y, *arguments, **how))
+
+
 COVARIANCE_SABOTAGE = (
     of_covariance("border rows dropped", "enumeration", changed(border_rows_dropped, covariance)),
     of_covariance("wrong divisor", "enumeration", changed(wrong_divisor, covariance)),
@@ -77,5 +82,6 @@ COVARIANCE_SABOTAGE = (
     of_covariance("lost beyond eight channels", "enumeration", fed(lambda x: lost(x, x.shape[1] > 8), covariance)),
     of_covariance("covariance detached", "enumeration", fed(Tensor.detach, covariance)),
     of_covariance("mean detached from x", "enumeration", mean_detached),
+    of_covariance("covariance's storage of G read as if contiguous", "strides", of_storage),
     of_covariance("covariance buffer overwritten", "interleaving", of_a_shared_buffer(covariance)),
 )

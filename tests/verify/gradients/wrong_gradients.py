@@ -136,17 +136,23 @@ class StorageRead(Function):
     """A right gradient for contiguous G; of any other the storage is read in the order in which it lies."""
 
     @staticmethod
-    def forward(ctx, A, function):
+    def forward(ctx, x, function):
         with torch.enable_grad():
-            ctx.leaf = A.detach().requires_grad_()
-            ctx.found = function(ctx.leaf)
-        return ctx.found.detach().clone()
+            ctx.leaf = x.detach().requires_grad_()
+            found = function(ctx.leaf)
+        ctx.found = (found,) if isinstance(found, Tensor) else found
+        answer = tuple(y.detach().clone() for y in ctx.found)
+        return answer[0] if isinstance(found, Tensor) else answer
 
     @staticmethod
-    def backward(ctx, G):
-        room = G.untyped_storage().nbytes() >= G.numel() * G.element_size()
-        G = torch.as_strided(G, G.shape, torch.empty(G.shape).stride()) if room else G
-        return torch.autograd.grad(ctx.found, ctx.leaf, G)[0], None
+    def backward(ctx, *upstream):
+        return torch.autograd.grad(ctx.found, ctx.leaf, [as_stored(G) for G in upstream])[0], None
+
+
+def as_stored(G: Tensor) -> Tensor:
+    """As many numbers as G has, in the order in which they lie."""
+    room = G.untyped_storage().nbytes() >= G.numel() * G.element_size()
+    return torch.as_strided(G, G.shape, torch.empty(G.shape).stride()) if room else G
 
 
 class SharedBuffer:

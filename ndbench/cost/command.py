@@ -1,0 +1,207 @@
+"""`ndbench cost`: what deconvolution costs in a layer, or in a network, from shapes alone."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ndbench.cost.ceilings import Ceilings, measured
+from ndbench.cost.geometry import Convolution, Layer, Whitening
+from ndbench.cost.networks import NETWORKS, Named, convolutions
+from ndbench.cost.roots import FORWARD as METHODS
+from ndbench.cost.sheet import Sheet
+from ndbench.cost.table import layer_sheet, rows_of
+from ndbench.cost.totals import Totals, network_sheet, totals_sheet
+from ndbench.cost.tracing import convolutions as traced
+from ndbench.cost.tracing import maker
+from ndbench.covariance.patches import GROUPINGS
+
+DESCRIPTION = """Print what every algorithm of deconvolution costs in flops, bytes and memory, beside the convolution's
+own cost and the paper's law. Nothing is run: counts are functions of shapes, and equal those of PyTorch's flop counter,
+except for factorizations, numpy and scipy, which are estimated and marked so. Exits with 2 for wrong usage."""
+
+MEASURE = "measure"
+IMAGES = (1, 3, 224, 224)
+OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "ceilings")
+"""Options that a network does not have."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `cost`."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--layer", type=sizes(4), metavar="NxCxHxW", help="one convolution of an input of this shape")
+    what.add_argument(
+        "--network",
+        nargs="+",
+        metavar="NAME",
+        help=f"every convolution of {', '.join(NETWORKS)}, or of the torch.nn.Module that FILE.py:FUNCTION returns",
+    )
+    layer = parser.add_argument_group("of a layer")
+    layer.add_argument("--out", type=whole, metavar="O", help="channels of its output")
+    layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
+    layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
+    layer.add_argument("--padding", type=sizes(1, 2), metavar="P", help="at both ends of each axis")
+    layer.add_argument("--dilation", type=sizes(1, 2), metavar="D", help="between pixels of a patch")
+    layer.add_argument("--groups", type=whole, help="of the convolution")
+    layer.add_argument("--first", action="store_true", help="its input needs no gradient, as that of a first layer")
+    network = parser.add_argument_group("of a network")
+    network.add_argument(
+        "--input", nargs="+", type=sizes(4), metavar="NxCxHxW", help="shape of the images, 1x3x224x224 by default"
+    )
+    how = parser.add_argument_group(
+        "of the deconvolution; with several blocks or samplings a network has a row of totals each"
+    )
+    how.add_argument("--block", type=whole, nargs="+", default=[64], metavar="B", help="channels whitened together")
+    how.add_argument("--sampling", type=whole, nargs="+", default=[3], metavar="S", help="sampling stride")
+    how.add_argument("--steps", type=whole, default=5, metavar="T", help="of the inverse square root")
+    how.add_argument("--method", choices=tuple(METHODS), default="newton_schulz", help="of the inverse square root")
+    how.add_argument("--grouping", choices=GROUPINGS, default="channel", help="of columns into blocks")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--json", metavar="PATH", help="write all numbers to this file")
+    parser.add_argument(
+        "--ceilings",
+        nargs="?",
+        const=MEASURE,
+        metavar="BENCH.json",
+        help="for a layer also the milliseconds that forward and backward cannot be below, from the rates of a large"
+        " product and a large copy: measured now on this CPU, or those that `ndbench bench --json` wrote",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the table; 2 for arguments that describe no layer, or files that cannot be read or written."""
+    try:
+        sheet, found = of_layer(arguments) if arguments.layer else of_networks(arguments)
+        if arguments.json:
+            path = Path(arguments.json)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(found, indent=1) + "\n")
+    except (ValueError, TypeError, OSError) as error:
+        print(f"ndbench cost: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    if arguments.markdown:
+        print(sheet.markdown())  # noqa: T201
+    else:
+        Console(width=None if sys.stdout.isatty() else 180).print(sheet.rich(), highlight=False)
+    return 0
+
+
+def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
+    """The table of one layer, and the same as plain data."""
+    if arguments.out is None or arguments.kernel is None:
+        raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
+    refuse(arguments, ("input",), "--layer")
+    (whitening, *others) = whitenings(arguments)
+    if others:
+        raise ValueError("one layer has one table; give one --block and one --sampling, or a --network")
+    conv = Convolution.of(
+        arguments.layer,
+        arguments.out,
+        pair(arguments.kernel),
+        stride=pair(arguments.stride or (1,)),
+        padding=pair(arguments.padding or (0,)),
+        dilation=pair(arguments.dilation or (1,)),
+        groups=arguments.groups or 1,
+        input_gradient=not arguments.first,
+    )
+    layer = Layer(conv, whitening)
+    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
+    return layer_sheet(layer, rates), {
+        "title": layer_sheet(layer).title,
+        "rows": [row.record() for row in rows_of(layer)],
+    }
+
+
+def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
+    """The table of every layer, or of totals where there are several networks, inputs or settings."""
+    refuse(arguments, OF_A_LAYER, "--network")
+    combinations = [
+        ([name, "x".join(map(str, shape)), str(whitening.block), str(whitening.sampling)], layers)
+        for name, shape in product(arguments.network, arguments.input or [IMAGES])
+        for whitening, layers in deconvolved(name, shape, arguments)
+    ]
+    data = [
+        {"network": name, "input": shape, "block": int(block), "sampling": int(sampling)}
+        | {"total": Totals.of(layers).record()}
+        | {"layers": [{"name": layer.name, **Totals.of([layer]).record()} for layer in layers]}
+        for (name, shape, block, sampling), layers in combinations
+    ]
+    if len(combinations) > 1:
+        return totals_sheet(combinations), {"networks": data}
+    (((name, shape, block, sampling), layers),) = combinations
+    title = f"{name} on {shape}, blocks up to {block}, sampling {sampling}, T = {arguments.steps}"
+    return network_sheet(title, layers), {"networks": data}
+
+
+def refuse(arguments: argparse.Namespace, names: Sequence[str], there: str) -> None:
+    """Raise for options that mean nothing beside another one."""
+    if given := [f"--{name}" for name in names if getattr(arguments, name)]:
+        raise ValueError(f"{', '.join(given)} has no meaning with {there}; leave it out")
+
+
+def deconvolved(
+    name: str, shape: tuple[int, int, int, int], arguments: argparse.Namespace
+) -> Iterator[tuple[Whitening, list[Layer]]]:
+    """The layers of a network for each setting."""
+    found = network(name, shape)
+    for whitening in whitenings(arguments):
+        yield whitening, [Layer(conv, whitening, layer) for layer, conv in found]
+
+
+def network(name: str, shape: tuple[int, int, int, int]) -> list[Named]:
+    """The convolutions of a network that is known by name, or made by a function of a file."""
+    if name in NETWORKS:
+        return convolutions(name, shape)
+    if ".py:" not in name:
+        raise ValueError(f"--network must be one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION; got {name!r}")
+    return traced(maker(name), shape)
+
+
+def whitenings(arguments: argparse.Namespace) -> list[Whitening]:
+    """All settings asked for."""
+    chosen = arguments.method, arguments.steps, arguments.grouping
+    return [Whitening(block, sampling, *chosen) for block, sampling in product(arguments.block, arguments.sampling)]
+
+
+def ceilings_of(text: str) -> Ceilings:
+    """Rates measured now, or read from what `ndbench bench --json` wrote."""
+    if text == MEASURE:
+        return measured("cpu")
+    try:
+        return Ceilings(**json.loads(Path(text).read_text())["ceilings"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{text} holds no ceilings as `ndbench bench --json` writes them") from error
+
+
+def pair(values: Sequence[int]) -> Sequence[int]:
+    """One number for both axes, or two."""
+    return values if len(values) == 2 else (*values, *values)
+
+
+def whole(text: str) -> int:
+    """A positive whole number.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
+    return int(text)
+
+
+def sizes(*counts: int) -> Any:
+    """A reader of numbers with "x" between them."""
+
+    def read(text: str) -> tuple[int, ...]:
+        parts = text.split("x")
+        if len(parts) not in counts or not all(part.isdecimal() for part in parts):
+            shown = " or ".join("x".join(["number"] * count) for count in counts)
+            raise argparse.ArgumentTypeError(f"must be {shown}; got {text!r}")
+        return tuple(map(int, parts))
+
+    return read

@@ -1,0 +1,107 @@
+"""The convolutions of published networks, from the tables of their papers: torchvision is not needed.
+
+References:
+    Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015, table 1, D.
+    He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, table 1, shortcuts of option B.
+    Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, CVPR 2017, table 1.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ndbench.cost.geometry import Convolution
+from ndbench.covariance.work import Shape
+
+Named = tuple[str, Convolution]
+
+VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+"""Convolutions of 3 x 3 and channels of each stage, after which the image is halved."""
+
+RESNET18 = ((64, 1), (128, 2), (256, 2), (512, 2))
+"""Channels of each stage of two blocks of two convolutions, and the stride of its first."""
+
+DENSENET121 = (6, 12, 24, 16)
+"""Layers of each dense block."""
+
+GROWTH, BOTTLENECK = 32, 4
+"""Channels that a layer of DenseNet adds, and how many times as many its 1 x 1 convolution makes first."""
+
+
+def vgg16(shape: Shape) -> Iterator[Named]:
+    """The 13 convolutions of VGG-16, configuration D."""
+    for stage, (count, outputs) in enumerate(VGG16, start=1):
+        for number in range(1, count + 1):
+            conv = Convolution.of(shape, outputs, 3, padding=1)
+            yield f"conv{stage}_{number}", conv
+            shape = after(conv)
+        shape = pooled(shape, 2)
+
+
+def resnet18(shape: Shape) -> Iterator[Named]:
+    """The 20 convolutions of ResNet-18, its 3 shortcuts of 1 x 1 included."""
+    stem = Convolution.of(shape, 64, 7, stride=2, padding=3)
+    yield "conv1", stem
+    shape = pooled(after(stem), 3, padding=1)
+    for stage, (outputs, stride) in enumerate(RESNET18, start=2):
+        for block, step in enumerate((stride, 1), start=1):
+            first = Convolution.of(shape, outputs, 3, stride=step, padding=1)
+            yield f"conv{stage}_{block}.1", first
+            yield f"conv{stage}_{block}.2", Convolution.of(after(first), outputs, 3, padding=1)
+            if step > 1:
+                yield f"conv{stage}_{block}.shortcut", Convolution.of(shape, outputs, 1, stride=step)
+            shape = after(first)
+
+
+def densenet121(shape: Shape) -> Iterator[Named]:
+    """The 120 convolutions of DenseNet-121."""
+    stem = Convolution.of(shape, 64, 7, stride=2, padding=3)
+    yield "conv1", stem
+    shape = pooled(after(stem), 3, padding=1)
+    for block, layers in enumerate(DENSENET121, start=1):
+        for number in range(1, layers + 1):
+            narrow = Convolution.of(shape, BOTTLENECK * GROWTH, 1)
+            yield f"block{block}_{number}.1", narrow
+            yield f"block{block}_{number}.2", Convolution.of(after(narrow), GROWTH, 3, padding=1)
+            shape = (shape[0], shape[1] + GROWTH, *shape[2:])
+        if block < len(DENSENET121):
+            transition = Convolution.of(shape, shape[1] // 2, 1)
+            yield f"transition{block}", transition
+            shape = pooled(after(transition), 2)
+
+
+NETWORKS: dict[str, Callable[[Shape], Iterator[Named]]] = {
+    "vgg16": vgg16,
+    "resnet18": resnet18,
+    "densenet121": densenet121,
+}
+"""By name."""
+
+
+def convolutions(name: str, shape: Shape) -> list[Named]:
+    """The convolutions of a network on images of this shape, without a gradient of the images themselves.
+
+    Args:
+        name: one of `NETWORKS`.
+        shape: of the images, (N, C, H, W).
+
+    Raises:
+        ValueError: for images that become too small.
+
+    Example:
+        >>> [name for name, _ in convolutions("vgg16", (1, 3, 32, 32))][-1]
+        'conv5_3'
+    """
+    (first, conv), *rest = NETWORKS[name](shape)
+    return [(first, replace(conv, input_gradient=False)), *rest]
+
+
+def after(conv: Convolution) -> Shape:
+    """The shape of its output."""
+    return (conv.shape[0], conv.outputs, *conv.output_size)
+
+
+def pooled(shape: Shape, kernel: int, padding: int = 0) -> Shape:
+    """The shape after pooling with stride 2."""
+    images, channels, height, width = shape
+    rows, columns = ((length + 2 * padding - kernel) // 2 + 1 for length in (height, width))
+    return images, channels, rows, columns

@@ -1,0 +1,172 @@
+"""What every algorithm of every operation costs in one layer."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from ndbench.cost import covariance, memory, roots
+from ndbench.cost.ceilings import Ceilings
+from ndbench.cost.geometry import Layer
+from ndbench.cost.layer import algorithm_of, convolution, convolution_backward, folding, folding_backward, law, parts
+from ndbench.cost.model import Cost
+from ndbench.cost.sheet import Sheet, billions, megabytes, share
+from ndbench.roots.adjoints.choice import ADJOINTS
+
+ITEMSIZE = 4
+NOTHING = Cost(0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm of one operation in a layer.
+
+    Attributes:
+        operation: "covariance", "root", "folding", "convolution" or "layer".
+        algorithm: its name.
+        forward: its cost.
+        backward: the cost of its gradient; nothing where there is none, or none is asked for.
+        law: the term of the paper's law that it answers to, in flops, or 0.
+        memory: bytes that it holds at least on a CPU beside its input, forward; None where no model says.
+    """
+
+    operation: str
+    algorithm: str
+    forward: Cost
+    backward: Cost = NOTHING
+    law: int = 0
+    memory: int | None = None
+
+    @property
+    def both(self) -> Cost:
+        """Forward and backward together."""
+        return self.forward + self.backward
+
+    def record(self) -> dict[str, Any]:
+        """Plain data."""
+        sides = {"forward": self.forward, "backward": self.backward}
+        costs = {
+            name: {"products": cost.products, "estimated": cost.estimated, "bytes": cost.moved}
+            for name, cost in sides.items()
+        }
+        return {
+            "operation": self.operation,
+            "algorithm": self.algorithm,
+            **costs,
+            "law": self.law,
+            "memory": self.memory,
+            "exact": self.both.exact,
+        }
+
+
+def rows_of(layer: Layer) -> list[Row]:
+    """Every algorithm of every operation, and at the end what `Deconv2d` takes of them."""
+    conv = layer.convolution
+    whole = sum_of(parts(layer, ITEMSIZE).values())
+    return [
+        *covariances(layer),
+        *inverse_roots(layer),
+        *by_kernels(layer),
+        Row("folding", "", folding(layer, ITEMSIZE), folding_backward(layer, ITEMSIZE)),
+        Row("convolution", "", convolution(conv, ITEMSIZE), convolution_backward(conv, ITEMSIZE)),
+        Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole, law=sum(law(layer))),
+    ]
+
+
+def covariances(layer: Layer) -> Iterator[Row]:
+    """The algorithms of the covariance."""
+    shape, patches, (term, _) = layer.convolution.shape, layer.patches, law(layer)
+    for name in covariance.FORWARD:
+        wanted = layer.convolution.input_gradient and name in covariance.ADJOINT
+        backward = covariance.adjoint(name, shape, patches, ITEMSIZE) if wanted else NOTHING
+        held = memory.FORWARD[name](shape, patches) if name in memory.FORWARD else None
+        yield Row("covariance", name, covariance.forward(name, shape, patches, ITEMSIZE), backward, term, held)
+
+
+def inverse_roots(layer: Layer) -> Iterator[Row]:
+    """The methods of the root, with each adjoint."""
+    steps, n, matrices, (_, term) = layer.whitening.steps, layer.order, layer.matrices, law(layer)
+    for method, adjoints in ADJOINTS.items():
+        for adjoint in adjoints[1:]:
+            forward = roots.forward(method, steps, n, adjoint=adjoint, batch=matrices, itemsize=ITEMSIZE)
+            wanted = layer.convolution.input_gradient and not method.startswith("scipy")
+            arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
+            backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
+            held = memory.root(method, adjoint, steps, n, batch=matrices) if wanted else None
+            yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices, held)
+
+
+def by_kernels(layer: Layer) -> Iterator[Row]:
+    """The kernels of both, where Triton is installed."""
+    if not find_spec("triton"):
+        return
+    from ndbench.cost import kernel_rows  # noqa: PLC0415
+
+    (first, second), wanted = law(layer), layer.convolution.input_gradient
+    found = (
+        ("covariance", kernel_rows.covariances(layer), covariances(layer), first),
+        ("root", kernel_rows.roots(layer), inverse_roots(layer), second * layer.matrices),
+    )
+    for operation, kernels, others, term in found:
+        # they move what the others move
+        moved = next(iter(others))
+        for name, forward, backward in kernels:
+            sides = replace(forward, moved=moved.forward.moved), replace(backward, moved=moved.backward.moved)
+            yield Row(operation, name, sides[0], sides[1] if wanted else NOTHING, term)
+
+
+def sum_of(sides: Iterable[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:
+    """The sums of forward and of backward."""
+    forwards, backwards = zip(*sides, strict=True)
+    return sum(forwards, NOTHING), sum(backwards, NOTHING)
+
+
+def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
+    """The table of one layer."""
+    rows = rows_of(layer)
+    conv = next(row for row in rows if row.operation == "convolution")
+    columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "MB moved"]
+    columns += ["MB held", "count", *(["floor ms"] if ceilings else [])]
+    return Sheet(title_of(layer), columns, [cells(row, conv, ceilings) for row in rows], words=2, notes=notes_of(layer))
+
+
+def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
+    """The cells of one row."""
+    floor = [f"{1e3 * floor_of(row, ceilings):.3g}"] if ceilings else []
+    return [
+        row.operation,
+        row.algorithm,
+        billions(row.forward.flops),
+        share(row.forward.flops, conv.forward.flops),
+        share(row.forward.flops, row.law),
+        billions(row.backward.flops) if row.backward.flops else "·",
+        share(row.backward.flops, conv.backward.flops) if row.backward.flops else "·",
+        megabytes(row.both.moved),
+        "·" if row.memory is None else megabytes(row.memory),
+        "exact" if row.both.exact else "leading order",
+        *floor,
+    ]
+
+
+def floor_of(row: Row, ceilings: Ceilings) -> float:
+    """Seconds below which forward and backward cannot be: a floor, no prediction of a time."""
+    return sum(ceilings.floor(cost.flops, cost.moved, "ieee") for cost in (row.forward, row.backward))
+
+
+def title_of(layer: Layer) -> str:
+    """The numbers of a layer in words."""
+    conv, how = layer.convolution, layer.whitening
+    kh, kw = conv.kernel_size
+    sizes = f"{'x'.join(map(str, conv.shape))} -> {conv.outputs} channels, kernel {kh}x{kw}"
+    return f"{sizes}, block {layer.block}, sampling {how.sampling}, T = {how.steps}: covariance of order {layer.order}"
+
+
+def notes_of(layer: Layer) -> list[str]:
+    """The paper's law in numbers, and what the columns mean."""
+    first, second = law(layer)
+    return [
+        f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
+        "exact: equal to PyTorch's count of a run; leading order: factorizations, numpy and scipy are estimated",
+        "triton: what kernels execute for contiguous float32 in ieee, padded tiles and chunks included",
+        "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
+    ]

@@ -1,0 +1,73 @@
+"""The workloads that everything measures: names, work, and contenders that compute what they should."""
+
+import pytest
+import torch
+
+from ndbench.bench.registry import workload, workloads
+from ndbench.bench.workloads import passes
+
+SMALL = [w.name for w in workloads("cpu") if not w.large]
+
+
+def test_workloads_with_targets_come_first():
+    names = [w.name for w in workloads("cuda")]
+    assert names[:5] == [
+        "newton_schulz-T5-n32-b1024",
+        "newton_schulz-T5-n64-b1024",
+        "newton_schulz-T5-n576-b1",
+        "denman_beavers-T9-n32-b1024",
+        "covariance-256x64x56x56-k3-s1-block64",
+    ]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_workloads_have_names_and_work(device):
+    found = workloads(device)
+    assert len({w.name for w in found}) == len(found)
+    assert all(w.flops > 0 and w.bytes > 0 for w in found)
+
+
+def test_contenders_of_a_gpu_are_named_without_one():
+    operations = [w for w in workloads("cuda") if not w.family.startswith(("gradient", "layer"))]
+    for operation in operations:
+        names = set(operation.contenders("cuda"))
+        assert any("triton ieee" in name for name in names)
+        assert any("tf32" in name for name in names)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_contenders_of_a_cpu_agree_with_the_truth(name):
+    chosen = workload(name, "cpu")
+    x = chosen.input("cpu")[:1]
+    for contender in chosen.contenders("cpu").values():
+        true = chosen.truth_of(contender)(x.double(), *(p.double() for p in contender.parameters))
+        for found, expected in zip(contender.function(x), true, strict=True):
+            assert torch.linalg.norm(found.double() - expected) <= 1e-3 * torch.linalg.norm(expected)
+
+
+def test_large_workloads_of_a_cpu_come_last():
+    large = [w.large for w in workloads("cpu")]
+    assert large == sorted(large)
+    assert any(large)
+
+
+def test_a_training_step_has_the_gradients_of_input_weight_and_bias():
+    step = workload("layer-8x16x16x16-to-16", "cpu")
+    x = step.input("cpu")
+    for name, contender in step.contenders("cpu").items():
+        found = dict(passes(contender, x))["forward+backward"]()
+        assert [g.shape for g in found] == [x.shape, *(p.shape for p in contender.parameters)], name
+        assert all(g.abs().max() > 0 for g in found)
+
+
+def test_a_training_step_is_the_same_in_both_layouts():
+    sizes = [workload(f"layer-128x64x32x32-to-64{layout}", "cpu") for layout in ("", "-nhwc")]
+    (weight, _), (other, _) = (w.contenders("cpu")["convolution"].parameters for w in sizes)
+    assert torch.equal(weight, other)
+    assert weight.is_contiguous()
+    assert other.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_unknown_workload_is_refused_with_the_names_there_are():
+    with pytest.raises(KeyError, match="no workload on cpu is called nothing; there are newton_schulz-T5-n32-b16"):
+        workload("nothing", "cpu")

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from ndbench import cli
+
+LAYER = ["--layer", "4x8x12x12", "--out", "8", "--kernel", "3", "--padding", "1"]
+
+
+def printed(capsys, *arguments):
+    assert cli.main(["cost", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys, *arguments):
+    """What is said of wrong usage, by argparse or by the command."""
+    try:
+        status = cli.main(["cost", *arguments])
+    except SystemExit as leaving:
+        status = leaving.code
+    assert status == 2
+    return capsys.readouterr().err
+
+
+def test_one_layer(capsys):
+    shown = printed(capsys, *LAYER, "--block", "4", "--sampling", "1", "--steps", "3")
+    assert "4x8x12x12 -> 8 channels, kernel 3x3, block 4, sampling 1, T = 3: covariance of order 36" in shown
+    for text in ("lagged", "newton_schulz, reverse", "folding", "convolution", "Deconv2d", "H W k^2 C B + (k^2 B)^3"):
+        assert text in shown
+
+
+def test_a_rectangular_layer(capsys):
+    more = ["--kernel", "3x5", "--stride", "2x1", "--dilation", "1", "--groups", "2", "--first"]
+    assert "kernel 3x5" in printed(capsys, "--layer", "1x4x9x9", "--out", "2", *more)
+
+
+def test_markdown(capsys):
+    lines = printed(capsys, *LAYER, "--markdown").splitlines()
+    assert lines[2].startswith("| operation | algorithm | forward Gflop |")
+    assert sum(line.startswith("| covariance |") for line in lines) == 7
+
+
+def test_a_network_layer_by_layer(capsys):
+    lines = printed(capsys, "--network", "vgg16", "--input", "2x3x32x32", "--markdown").splitlines()
+    assert sum(line.startswith("| conv") for line in lines) == 13
+    assert any(line.startswith("| total |") for line in lines)
+
+
+def test_several_settings_have_a_row_of_totals_each(capsys):
+    arguments = [
+        "--network",
+        "vgg16",
+        "resnet18",
+        "--input",
+        "2x3x32x32",
+        "--block",
+        "16",
+        "64",
+        "--sampling",
+        "1",
+        "3",
+    ]
+    lines = printed(capsys, *arguments, "--markdown").splitlines()
+    found = [tuple(cell.strip() for cell in line.split("|")[1:5]) for line in lines if "2x3x32x32" in line]
+    assert found == [
+        (name, "2x3x32x32", block, sampling)
+        for name in ("vgg16", "resnet18")
+        for block in ("16", "64")
+        for sampling in ("1", "3")
+    ]
+
+
+def test_a_network_of_a_file(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1))\n"
+    )
+    shown = printed(capsys, "--network", f"{file}:net", "--input", "2x3x16x16", "--markdown")
+    assert "| 0 | 3x16x16 | 3x3 |" in shown
+    assert "| 1 | 8x14x14 | 1x1 |" in shown
+
+
+def test_json_holds_all_numbers(capsys, tmp_path):
+    path = tmp_path / "new" / "costs.json"
+    printed(capsys, *LAYER, "--json", str(path))
+    rows = {(row["operation"], row["algorithm"]): row for row in json.loads(path.read_text())["rows"]}
+    assert rows["convolution", ""]["forward"]["products"] == 2 * 4 * 144 * 8 * 72
+    assert rows["root", "spectral, eigenbasis"]["exact"] is False
+    assert rows["covariance", "im2col"]["memory"] > 0
+    printed(capsys, "--network", "vgg16", "--input", "1x3x32x32", "--json", str(path))
+    (network,) = json.loads(path.read_text())["networks"]
+    assert len(network["layers"]) == network["total"]["layers"] == 13
+
+
+def test_floors_from_rates_of_a_run(capsys, tmp_path):
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"ceilings": {"bytes": 1e9, "flops": {"ieee": 1e9, "tf32": 1e9}}}))
+    assert "floor ms" in printed(capsys, *LAYER, "--ceilings", str(path))
+    path.write_text("{}")
+    assert "holds no ceilings" in refused(capsys, *LAYER, "--ceilings", str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --layer --network is required"),
+        (["--layer", "4x8x12"], "must be numberxnumberxnumberxnumber; got '4x8x12'"),
+        (["--layer", "4x8x12x12"], "--layer needs --out and --kernel"),
+        ([*LAYER[:-2], "--kernel", "3x3x3"], "must be number or numberxnumber"),
+        ([*LAYER, "--kernel", "15"], "must fit into the padded image"),
+        ([*LAYER, "--block", "0"], "must be a positive whole number; got '0'"),
+        ([*LAYER, "--block", "2", "4"], "one layer has one table"),
+        ([*LAYER, "--groups", "3"], "3 groups must divide the 8 channels"),
+        ([*LAYER, "--groups", "2", "--grouping", "interleaved"], "interleaved blocks spread over all 2 groups"),
+        ([*LAYER, "--network", "vgg16"], "not allowed with argument"),
+        ([*LAYER, "--ceilings", "nowhere.json"], "No such file"),
+        ([*LAYER, "--json", "/dev/null/costs.json"], "ndbench cost: "),
+        (["--network", "alexnet"], "--network must be one of vgg16, resnet18, densenet121, or FILE.py:FUNCTION"),
+        (["--network", "nowhere.py:net"], "there is no file 'nowhere.py'"),
+        (["--network", "vgg16", "--input", "1x3x8x8"], "must not be empty"),
+        (["--network", "vgg16", "--out", "3", "--stride", "2"], "--out, --stride has no meaning with --network"),
+        (["--network", "vgg16", "--ceilings"], "--ceilings has no meaning with --network"),
+        ([*LAYER, "--input", "1x3x8x8"], "--input has no meaning with --layer"),
+    ],
+)
+def test_wrong_usage(capsys, arguments, message):
+    assert message in refused(capsys, *arguments)
