@@ -43,9 +43,12 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: rules and format."""
+    """Ruff: rules and format; the workflows: GitHub's schema, and zizmor for what an attacker could use."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
+    workflows = [str(path) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
+    run(session, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    run(session, "zizmor", "--offline", "--quiet", *workflows)
 
 
 @nox.session
@@ -64,11 +67,26 @@ def layers(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Pytest with doctests and coverage; then the kernels' in Triton's interpreter, which coverage slows threefold."""
     if session.posargs:
-        run(session, "pytest", *session.posargs)
+        run(session, "pytest", "--benchmark-disable", *session.posargs)
         return
-    both = ("--numprocesses", "2")
+    # what tests/speed times runs once, to be judged: times of two processes at once would say nothing
+    both = ("--numprocesses", "2", "--benchmark-disable")
     run(session, "pytest", *both, "--cov=ndbench", "--cov=verify", "--cov-report=term")
     run(session, "pytest", *both, "tests/kernels", TRITON_INTERPRET="1")
+
+
+@nox.session
+def speed(session: nox.Session) -> None:
+    """Time the workloads, save the run, compare it with this device's last; arguments after -- go to pytest."""
+    kept = ("--benchmark-autosave", "--benchmark-save-data", "--benchmark-compare")
+    shown = ("--benchmark-columns=min,median,iqr,rounds", "--benchmark-sort=name")
+    run(session, "pytest", "tests/speed", "--benchmark-enable", *kept, *shown, *session.posargs)
+
+
+@nox.session
+def against(session: nox.Session) -> None:
+    """Time a base and this checkout in one job and fail if it is slower: `nox -s against -- BASE`."""
+    run(session, "python", "-m", "benchmarks.against", *session.posargs)
 
 
 @nox.session

@@ -168,7 +168,14 @@ def _captured(row: Row, function: Pass, rounds: int) -> Row:
 
 
 @contextmanager
-def _settings(contender: Contender) -> Iterator[None]:
+def settings(contender: Contender) -> Iterator[None]:
+    """PyTorch's precision settings as the contender wants them; as they were afterwards.
+
+    Example:
+        >>> with settings(Contender(lambda x: (x,), settings="high")):
+        ...     torch.get_float32_matmul_precision()
+        'high'
+    """
     cudnn = torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision(contender.settings)
@@ -183,11 +190,11 @@ def _settings(contender: Contender) -> Iterator[None]:
 
 def _ready(contender: Contender, x: Tensor, direction: str) -> Pass:
     """One pass with the contender's settings."""
-    with _settings(contender):
+    with settings(contender):
         function = dict(passes(contender, x))[direction]
 
     def call() -> tuple[Tensor, ...]:
-        with _settings(contender):
+        with settings(contender):
             return function()
 
     return call

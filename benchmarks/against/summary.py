@@ -1,0 +1,124 @@
+"""What the job page shows: Markdown, and GitHub's annotations."""
+
+import statistics
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.against.judgement import FAILS, WARNS
+
+MARKS = {"failure": "SLOWER", "warning": "slower, warning"}
+HEAD = (
+    "| | base | head | head / base | interval | verdict | error of base | of head |\n|---|--:|--:|--:|--:|---|--:|--:|"
+)
+
+
+def markdown(judgement, sides, where, theirs):
+    """The page: the outcome, what was flagged, every comparison, and pytest-benchmark's own."""
+    flagged = judgement.at("failure") + judgement.at("warning")
+    parts = [f"## {outcome(judgement)}\n\n{about(sides, where)}", *notes(judgement)]
+    if flagged:
+        parts.append(table(flagged))
+    parts.append(folded(f"all {len(judgement.results)} comparisons", table(judgement.results)))
+    parts.append(folded("pytest-benchmark's own comparison", f"```\n{theirs.strip()}\n```"))
+    return "\n\n".join(parts) + "\n"
+
+
+def saved(why, head, run):
+    """The page of a run that had nothing to be compared with."""
+    rows = [
+        f"| `{short(b['name'])}` | {time(statistics.median(b['stats']['data']))} | {error(b['extra_info']['error'])} |"
+        for b in run.record["benchmarks"]
+    ]
+    wrong = [f"- `{short(name)}`: {reason}" for name, reason in run.wrong.items()]
+    title = f"## Saved, compared with nothing\n\n{why}\n\n{about([head], run.record['machine_info'])}"
+    return "\n".join([title, "", "| | median | error |\n|---|--:|--:|", *rows, "", *wrong, ""])
+
+
+def show(judgement, sides, where):
+    """The same on a terminal."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(*("workload, contender, direction", "base", "head", "ratio", "interval", "verdict", "errors"))
+    for result in sorted(judgement.results, key=lambda result: -result.ratio):
+        table.add_row(short(result.name), *figures(result), " ".join(map(error, result.errors)))
+    console.print(table)
+    for line in (about(sides, where), *notes(judgement), outcome(judgement)):
+        console.print(line, highlight=False, markup=False)
+
+
+def outcome(judgement):
+    """Passed or failed, and how many of what."""
+    slower = [
+        (len(judgement.at("failure")), f"slower by more than {FAILS - 1:.0%}"),
+        (len(judgement.at("warning")), f"slower by more than {WARNS - 1:.0%}"),
+    ]
+    others = [
+        (len(judgement.wrong["head"]), "wrong"),
+        (sum(result.verdict == "undecided" for result in judgement.results), "undecided"),
+    ]
+    found = [f"{count} {what}" for count, what in slower if count] or ["none slower"]
+    found += [f"{count} {what}" for count, what in others if count]
+    return f"{'Passed' if judgement.passed else 'Failed'}: {len(judgement.results)} compared, {', '.join(found)}"
+
+
+def about(sides, where):
+    """Commits, device, driver and the version of torch."""
+    commits = ", ".join(f"{side.name} {side.commit[:12]}" for side in sides)
+    driver, torch = where.get("driver_version", "none"), where["packages"]["torch"]
+    return f"{commits}, on {where['device']}, driver {driver}, torch {torch}"
+
+
+def notes(judgement):
+    """What was measured on one side alone, and the wrong answers of both."""
+    for side, names in judgement.only.items():
+        if names:
+            yield f"Only {side} has {listed(names)}."
+    for side, wrong in judgement.wrong.items():
+        if wrong:
+            yield f"Wrong in {side}:\n\n" + "\n".join(f"- `{short(name)}`: {why}" for name, why in wrong.items())
+
+
+def annotations(judgement):
+    """Lines that GitHub shows at the top of the page."""
+    for level, command in (("failure", "error"), ("warning", "warning")):
+        for result in judgement.at(level):
+            yield f"::{command} title=slower::{short(result.name)}: {result.ratio:.2f} times the base's time"
+    for name, why in judgement.wrong["head"].items():
+        yield f"::error title=wrong::{short(name)}: {why}"
+
+
+def table(results):
+    return "\n".join([HEAD, *(row(result) for result in results)])
+
+
+def row(result):
+    return f"| `{short(result.name)}` | {' | '.join([*figures(result), *map(error, result.errors)])} |"
+
+
+def figures(result):
+    """Both times, their ratio with its interval, and the verdict."""
+    low, high = result.interval
+    times = [time(statistics.median(values)) for values in (result.base, result.head)]
+    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", MARKS.get(result.level, result.verdict)]
+
+
+def short(name):
+    """The workload, contender and direction of a test."""
+    return name.partition("[")[2].removesuffix("]") or name
+
+
+def time(seconds):
+    return f"{1e6 * seconds:.1f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.2f} ms"
+
+
+def error(value):
+    return f"{value:.1e}"
+
+
+def listed(names):
+    return ", ".join(f"`{short(name)}`" for name in names)
+
+
+def folded(title, content):
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"

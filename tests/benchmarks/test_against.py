@@ -1,0 +1,310 @@
+"""Base against head: what is flagged, what is not, and what happens where there is no base."""
+
+import itertools
+import json
+import random
+import subprocess
+
+import pytest
+
+from benchmarks.against import command, sides, summary
+from benchmarks.against.judgement import confirmed, judged
+from benchmarks.against.merging import merged, theirs
+from benchmarks.against.sides import Run, Side, Unusable
+
+WHERE = {"device": "a device", "driver_version": "1.2", "packages": {"torch": "2"}}
+SUITE_FILE = "tests/speed/test_workloads.py"
+QUICK, OTHER, NEW = (f"{SUITE_FILE}::test_root[{name}/torch/forward]" for name in ("quick", "other", "new"))
+ROUNDS = 12
+
+
+def benchmark(name, seconds, error=1e-7):
+    extra = {"commit": "c0ffee", "error": error, "device": "a device"}
+    return {
+        "name": name.partition("::")[2],
+        "fullname": name,
+        "group": None,
+        "param": name,
+        "params": None,
+        "extra_info": extra,
+        "stats": {"data": seconds},
+    }
+
+
+def process(seed, ratio=1.0, names=(QUICK, OTHER), slow=(QUICK,), wrong=None):
+    """One process: the quick test at 1 ms times the ratio, noise of 1 % of the process and of each sample."""
+    rng = random.Random(seed)
+    of_process = rng.gauss(1, 0.01)
+    found = []
+    for name in names:
+        typical = 1e-3 * of_process * (ratio if name in slow else 1)
+        found.append(benchmark(name, [typical * abs(rng.gauss(1, 0.01)) for _ in range(8)]))
+    return Run({"machine_info": WHERE, "benchmarks": found}, wrong or {})
+
+
+def runs(ratio=1.0, seed=0, base=None, head=None):
+    seeds = itertools.count(1000 * seed)
+    return {
+        "base": [process(next(seeds), **(base or {})) for _ in range(ROUNDS)],
+        "head": [process(next(seeds), ratio, **(head or {})) for _ in range(ROUNDS)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict", "level"),
+    [(1.3, "slower", "failure"), (1.075, "slower", "warning"), (1.0, "same", ""), (0.7, "faster", "")],
+)
+def test_a_slowdown_fails_above_ten_percent_and_warns_above_five(ratio, verdict, level):
+    quick, other = judged(runs(ratio)).results
+    assert (quick.verdict, quick.level) == (verdict, level)
+    assert quick.ratio == pytest.approx(ratio, rel=0.02)
+    assert quick.interval[0] < ratio < quick.interval[1]
+    assert (other.verdict, other.level) == ("same", "")
+
+
+@pytest.mark.parametrize(("rounds", "verdict"), [(command.FEWEST, "slower"), (command.FEWEST - 1, "undecided")])
+def test_fewer_rounds_could_show_nothing(rounds, verdict):
+    found = {side: of_side[:rounds] for side, of_side in runs(2.0).items()}
+    assert judged(found).results[0].verdict == verdict
+
+
+def test_equals_are_not_flagged():
+    judgements = [judged(runs(seed=seed)) for seed in range(50)]
+    assert not [result for judgement in judgements for result in judgement.results if result.level]
+    assert all(judgement.passed for judgement in judgements)
+
+
+def test_a_large_ratio_that_is_not_significant_passes():
+    noisy = {"base": [], "head": []}
+    rng = random.Random(0)
+    for of_side, center in ((noisy["base"], 1e-3), (noisy["head"], 1.15e-3)):
+        for _ in range(ROUNDS):
+            of_side.append(Run({"benchmarks": [benchmark(QUICK, [center * rng.lognormvariate(0, 0.5)] * 4)]}))
+    found = judged(noisy)
+    (result,) = found.results
+    assert (result.verdict, result.level) == ("undecided", "")
+    assert summary.outcome(found) == "Passed: 1 compared, none slower, 1 undecided"
+
+
+def test_what_is_slower_once_by_chance_is_not_slower_twice():
+    first = judged(runs(1.3))
+    assert not first.passed
+    again = judged(runs(1.0, seed=1, base={"names": (QUICK,)}, head={"names": (QUICK,)}))
+    found = confirmed(first, again)
+    assert found.passed
+    assert [r.name for r in found.results] == [QUICK, OTHER]
+    assert [r.level for r in found.first] == ["failure"]
+    assert not confirmed(first, judged(runs(1.3, seed=1))).passed
+
+
+def test_what_one_side_alone_has_is_listed():
+    found = judged(runs(head={"names": (QUICK, NEW)}))
+    assert found.only == {"base": [OTHER], "head": [NEW]}
+    assert found.passed
+
+
+def test_a_wrong_answer_of_the_head_fails():
+    wrong = {"names": (QUICK,), "wrong": {OTHER: "the error is 0.1"}}
+    found = judged(runs(head=wrong))
+    assert not found.passed
+    assert found.only == {"base": [], "head": []}
+    assert judged(runs(base=wrong)).passed
+    page = summary.markdown(found, [Side("base", None, "b" * 40), Side("head", None, "h" * 40)], WHERE, "theirs")
+    assert "- `other/torch/forward`: the error is 0.1" in page
+    assert list(summary.annotations(found)) == ["::error title=wrong::other/torch/forward: the error is 0.1"]
+
+
+def test_the_page_of_a_slowdown():
+    found = judged(runs(1.3))
+    page = summary.markdown(found, [Side("base", None, "b" * 40), Side("head", None, "h" * 40)], WHERE, "theirs")
+    first, about, *_ = page.split("\n\n")
+    assert first == "## Failed: 2 compared, 1 slower by more than 10%"
+    assert about == "base bbbbbbbbbbbb, head hhhhhhhhhhhh, on a device, driver 1.2, torch 2"
+    (row,) = [line for line in page.split("<details>")[0].splitlines() if "quick/torch" in line]
+    assert row.startswith("| `quick/torch/forward` | 995.7 µs | 1.30 ms | 1.300 | 1.2")
+    assert row.endswith("| SLOWER | 1.0e-07 | 1.0e-07 |")
+    assert "```\ntheirs\n```" in page
+    assert next(iter(summary.annotations(found))).startswith("::error title=slower::quick/torch/forward: 1.")
+
+
+def test_pytest_benchmark_compares_the_same_records():
+    found = runs(1.3)
+    records = {side: merged([run.record for run in of_side]) for side, of_side in found.items()}
+    quick = records["head"]["benchmarks"][0]["stats"]
+    assert quick["rounds"] == 8 * ROUNDS
+    assert quick["min"] <= quick["q1"] <= quick["median"] <= quick["q3"] <= quick["max"]
+    (line,) = [line for line in theirs(records).splitlines() if "quick/torch" in line]
+    assert 20 < float(line.split()[-1].removesuffix("%")) < 40
+
+
+CONFTEST = """
+import subprocess, pytest
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_generate_machine_info(config):
+    return {"device": "a device", "driver_version": "1.2", "packages": {"torch": "2"}}
+
+def pytest_addoption(parser):
+    parser.addoption("--unjudged", action="store_true")
+
+@pytest.fixture
+def about(request):
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return {"commit": commit} if request.config.getoption("--unjudged") else {"commit": commit, "error": 0.5}
+"""
+SUITE = """
+import time, pytest
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_root(case, benchmark, about):
+    benchmark.extra_info.update(about)
+    benchmark.pedantic(time.sleep, ({"a": A, "b": 0.002}[case],), rounds=4)
+"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository without a suite, and a function that commits one in which the test "a" takes so many seconds."""
+    root = tmp_path / "repository"
+    (root / "tests" / "speed").mkdir(parents=True)
+
+    def git(*arguments):
+        who = ["-c", "user.name=n", "-c", "user.email=e"]
+        subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
+
+    def commit(seconds):
+        (root / "tests" / "speed" / "conftest.py").write_text(CONFTEST)
+        (root / "tests" / "speed" / "test_workloads.py").write_text(SUITE.replace("A,", f"{seconds},"))
+        git("add", "--all")
+        git("commit", "--quiet", "--allow-empty", "--message", f"{seconds} s")
+
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "nothing")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "page.md"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    return root, commit
+
+
+def test_an_injected_slowdown_is_flagged_and_what_is_unchanged_is_not(repository, tmp_path, capsys):
+    root, commit = repository
+    commit(0.002)
+    commit(0.004)
+    path = tmp_path / "new" / "found.json"
+    assert command.main(["HEAD^", "--rounds", "7", "--json", str(path)], root) == 1
+    found = json.loads(path.read_text())
+    a, b = found["results"]
+    assert (a["name"], a["level"], b["level"]) == ("tests/speed/test_workloads.py::test_root[a]", "failure", "")
+    assert len(a["base"]) == len(a["head"]) == 7
+    assert [r["name"] for r in found["first"]] == ["tests/speed/test_workloads.py::test_root[a]"]
+    assert a["errors"] == [0.5, 0.5]
+    assert all(x["extra_info"]["error"] == 0.5 for record in found["records"]["head"] for x in record["benchmarks"])
+    assert {side: len(records) for side, records in found["records"].items()} == {"base": 7, "head": 7}
+    printed = capsys.readouterr().out
+    assert "::error title=slower::a: " in printed
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("## Failed: 2 compared, 1 slower by more than 10%")
+    assert "pytest-benchmark's own comparison" in page
+    worktrees = subprocess.run(["git", "worktree", "list"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert len(worktrees.splitlines()) == 1
+
+
+def test_a_base_without_a_suite_is_no_base(repository, tmp_path, capsys):
+    root, commit = repository
+    commit(0.002)
+    path = tmp_path / "found.json"
+    assert command.main(["HEAD^", "--json", str(path)], root) == 0
+    found = json.loads(path.read_text())
+    assert found["saved"].endswith("has no tests/speed")
+    assert [b["name"] for b in found["records"]["head"][0]["benchmarks"]] == ["test_root[a]", "test_root[b]"]
+    printed = capsys.readouterr().out
+    assert "::warning title=nothing to compare with::base" in printed
+    assert "compared with nothing: base" in printed
+    assert (tmp_path / "page.md").read_text().startswith("## Saved, compared with nothing")
+
+
+def test_the_first_commit_has_no_base(repository, tmp_path, monkeypatch):
+    root, _ = repository
+    monkeypatch.setattr(command, "measure", lambda *_: process(0))
+    assert command.main(["HEAD^", "--json", str(tmp_path / "found.json")], root) == 0
+    assert json.loads((tmp_path / "found.json").read_text())["saved"] == "HEAD is the first commit"
+
+
+def test_a_parent_that_was_not_fetched_is_no_first_commit(repository, tmp_path, capsys):
+    root, commit = repository
+    commit(0.002)
+    clone = ["git", "clone", "--quiet", "--depth=1", f"file://{root}", str(tmp_path / "shallow")]
+    subprocess.run(clone, check=True, capture_output=True)
+    assert command.main(["HEAD^"], tmp_path / "shallow") == 2
+    assert "there is no commit 'HEAD^' here; fetch it" in capsys.readouterr().err
+
+
+def test_sides_take_turns_at_being_first(repository, tmp_path, monkeypatch):
+    root, commit = repository
+    commit(0.002)
+    commit(0.002)
+    seen, seeds = [], itertools.count()
+
+    def measure(side, tests, options):
+        seen.append(side.name)
+        return process(next(seeds))
+
+    monkeypatch.setattr(command, "measure", measure)
+    assert command.main(["HEAD^", "--json", str(tmp_path / "found.json")], root) == 0
+    assert seen[:6] == ["base", "head", "head", "base", "base", "head"]
+    assert len(seen) == 2 * command.ROUNDS
+
+
+@pytest.mark.parametrize("lost", ["base", "head"])
+def test_a_side_that_does_not_run(lost, repository, tmp_path, monkeypatch, capsys):
+    root, commit = repository
+    commit(0.002)
+    commit(0.002)
+
+    def measure(side, tests, options):
+        if side.name == lost:
+            raise Unusable(side, "no module named that")
+        return process(0)
+
+    monkeypatch.setattr(command, "measure", measure)
+    status = command.main(["HEAD^", "--json", str(tmp_path / "found.json")], root)
+    assert status == {"base": 0, "head": 2}[lost]
+    said = capsys.readouterr()
+    assert "measured nothing; its last words:\nno module named that" in {"base": said.out, "head": said.err}[lost]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["HEAD^^^"], "there is no commit 'HEAD^^^' here; fetch it, or name another"),
+        (["HEAD^", "--rounds", "6"], "--rounds must be at least 7; got 6"),
+    ],
+)
+def test_wrong_usage(options, message, repository, capsys):
+    root, commit = repository
+    commit(0.002)
+    assert command.main(options, root) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_code_of_another_commit_does_not_stand_in(repository):
+    root, commit = repository
+    commit(0.002)
+    stray = Run({"benchmarks": [benchmark(QUICK, [1.0])]})
+    with pytest.raises(RuntimeError, match="base should have run the code of abc; it ran that of c0ffee"):
+        sides.check_origin(Side("base", root, "abc"), stray)
+
+
+def test_wrong_answers_are_read_from_the_results(tmp_path):
+    (tmp_path / "results.xml").write_text(
+        "<testsuites><testsuite><testcase classname='tests.speed.test_x' name='good'/>"
+        "<testcase classname='tests.speed.test_x' name='test_root[bad]'>"
+        "<failure message='Failed: the error is 1&#10;more'/></testcase></testsuite></testsuites>"
+    )
+    assert sides.failures(tmp_path / "results.xml") == {
+        "tests/speed/test_x.py::test_root[bad]": "Failed: the error is 1"
+    }
+
+
+def test_what_was_wrong_is_not_timed_again():
+    assert sides.known([]) == []
+    assert sides.known([Run({}, {QUICK: "wrong"})]) == ["--unjudged", f"--deselect={QUICK}"]

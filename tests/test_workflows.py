@@ -1,0 +1,130 @@
+"""The workflows run what anybody can run in a checkout: every step is `.ci/run` with sessions of the noxfile."""
+
+import argparse
+import importlib.util
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.against import command as against
+from ndbench.verify import command as verify
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+COMMAND = [".ci/run", "--sessions"]
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Sessions by name, and those that a plain `nox` runs."""
+    import nox  # noqa: PLC0415  a session without it reads no noxfile
+
+    spec = importlib.util.spec_from_file_location("noxfile", ROOT / "noxfile.py")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    return {"all": set(nox.registry.get()), "default": list(nox.options.sessions)}
+
+
+def jobs(name):
+    return WORKFLOWS[name]["jobs"].values()
+
+
+def verify_parser():
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+    return parser
+
+
+def steps(workflow):
+    return [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def sessions(step):
+    """Of one step, and what goes to them."""
+    words = shlex.split(step)
+    if words[:2] != COMMAND:
+        raise ValueError(f"a step runs {' '.join(COMMAND)} NAME; got {step!r}")
+    names, _, options = " ".join(words[2:]).partition(" -- ")
+    return names.split(), options
+
+
+def check(workflow, known):
+    for step in steps(workflow):
+        unknown = set(sessions(step)[0]) - known
+        if unknown or not sessions(step)[0]:
+            raise ValueError(f"the noxfile has no session {', '.join(sorted(unknown))}: {step!r}")
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_every_step_is_a_session(name, known):
+    assert steps(WORKFLOWS[name])
+    check(WORKFLOWS[name], known["all"])
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (".ci/run --sessions lnit", "no session lnit"),
+        (".ci/run --sessions", "no session"),
+        ("pip install x", "a step runs .ci/run"),
+        ("nox -s lint && ls", "a step runs .ci/run"),
+    ],
+)
+def test_a_step_that_nobody_could_run_is_caught(step, message, known):
+    with pytest.raises(ValueError, match=message):
+        check({"jobs": {"one": {"steps": [{"run": step}]}}}, known["all"])
+
+
+def test_the_cpu_runs_what_plain_nox_runs(known):
+    assert [name for step in steps(WORKFLOWS["cpu"]) for name in sessions(step)[0]] == known["default"]
+    assert '.nox/ci/bin/nox "$@"' in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_gpu_is_verified_before_it_is_timed():
+    assert [sessions(step)[0] for step in steps(WORKFLOWS["gpu"])] == [["verify"], ["against"]]
+    options = [shlex.split(sessions(step)[1]) for step in steps(WORKFLOWS["gpu"])]
+    for arguments, parser in zip(options, (verify_parser(), against.parser()), strict=True):
+        assert parser.parse_args(arguments).device == "cuda"
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_nothing_is_trusted_that_need_not_be(name):
+    assert WORKFLOWS[name]["permissions"] == {}
+    for job in jobs(name):
+        assert job["permissions"] == {"contents": "read"}
+        assert job["timeout-minutes"] <= 120
+        used = [step["uses"] for step in job["steps"] if "uses" in step]
+        assert all(len(action.split("@")[1]) == 40 for action in used), "an action is pinned by the whole hash"
+
+
+def test_no_code_of_a_fork_runs_on_our_machine():
+    triggers = WORKFLOWS["gpu"][True]  # yaml reads `on` as a truth value
+    assert set(triggers) == {"pull_request", "workflow_dispatch"}
+    (job,) = jobs("gpu")
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    assert "contains(github.event.pull_request.labels.*.name, 'gpu')" in job["if"]
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "break_it"),
+    [
+        ("check_jsonschema", ["--builtin-schema", "vendor.github-workflows"], ("runs-on", "runs-onn")),
+        (None, ["--offline", "--quiet"], ("--sessions lint", "--sessions ${{ github.head_ref }}")),
+    ],
+    ids=["schema", "zizmor"],
+)
+def test_the_linters_catch_a_broken_workflow(program, options, break_it, tmp_path):
+    text = (ROOT / ".github" / "workflows" / "cpu.yml").read_text()
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", program] if program else [str(Path(sys.executable).with_name("zizmor"))]
+    found = []
+    for content in (text, text.replace(*break_it)):
+        path = folder / "cpu.yml"
+        path.write_text(content)
+        found.append(subprocess.run([*command, *options, str(path)], capture_output=True, check=False).returncode)
+    assert found[0] == 0
+    assert found[1] != 0
