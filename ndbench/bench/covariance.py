@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ndbench.bench.workloads import Contender, Workload
 from ndbench.covariance import Patches
-from ndbench.covariance.choice import im2col_flops, lagged_work
+from ndbench.covariance.work import LaggedWork, im2col_flops
 from ndbench.operations import patch_covariance
 
 
@@ -48,7 +48,7 @@ class Layer:
             input=self.x,
             contenders=self.contenders,
             truth=lambda x: self._covariance(x, "lagged"),
-            flops=min(im2col_flops(self.shape, self._patches()) / 2, lagged_work(self.shape, self._patches())[0]),
+            flops=min(im2col_flops(self.shape, self._patches()) / 2, LaggedWork.of(self.shape, self._patches()).flops),
             bytes=4.0 * (torch.Size(self.shape).numel() + order**2),
             family="covariance",
             order=order,

@@ -122,7 +122,7 @@ def _peak_on_cpu(function: Function) -> int:
         # held until the record ends
         _result = function()
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
-    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    changes: list[int] = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return max(accumulate(changes, initial=0))
 
 

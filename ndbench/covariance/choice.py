@@ -3,11 +3,8 @@
 import math
 from functools import lru_cache
 
-import torch
-
-from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
-from ndbench.covariance.pieces import axes, half_lags
+from ndbench.covariance.work import LaggedWork, im2col_flops
 
 PER_FLOP = 2.4
 PER_VALUE = 2700
@@ -30,34 +27,9 @@ def fastest(shape: tuple[int, int, int, int], patches: Patches) -> str:
     chosen.
     docs/covariance.md has the times, and `python -m benchmarks.covariance` measures them.
     """
-    flops, pieces = lagged_work(shape, patches)
+    work = LaggedWork.of(shape, patches)
     groups = patches.groups(shape[1])
     F = shape[1] * patches.offsets // groups
-    lagged = PER_FLOP * flops + PER_VALUE * math.prod(shape) + PER_ENTRY * groups * F**2 + PER_PIECE * pieces
+    lagged = PER_FLOP * work.flops + PER_VALUE * math.prod(shape) + PER_ENTRY * groups * F**2 + PER_PIECE * work.pieces
     im2col = im2col_flops(shape, patches)
     return "lagged" if lagged < im2col + PER_PATCHED * im2col / (2 * F) else "im2col"
-
-
-def im2col_flops(shape: tuple[int, int, int, int], patches: Patches) -> int:
-    """Flops of the product of the patch matrix with itself, 2 M F^2 in all the groups together."""
-    images, channels, height, width = shape
-    rows, columns = patches.output_size(height, width)
-    groups = patches.groups(channels)
-    F = channels * patches.offsets // groups
-    return 2 * images * rows * columns * groups * F**2
-
-
-def lagged_work(shape: tuple[int, int, int, int], patches: Patches) -> tuple[int, int]:
-    """Flops of the lagged products, 2 N A m^2 for each pixel of each piece, and the number of pieces."""
-    images, channels, height, width = shape
-    classes = Classes.of(patches, channels, torch.device("cpu"))
-    A, m, _ = classes.product_shape
-    row_axis, column_axis = axes(patches, height, width)
-    pixels = pieces = 0
-    for row_lag, column_lag in half_lags(row_axis, column_axis):
-        if classes.meets[row_lag * column_axis.kernel + column_lag]:
-            rows = [len(segment.positions) for segment in row_axis.segments(row_lag)]
-            columns = [len(segment.positions) for segment in column_axis.segments(column_lag)]
-            pixels += sum(rows) * sum(columns)
-            pieces += len(rows) * len(columns)
-    return 2 * images * A * m**2 * pixels, pieces

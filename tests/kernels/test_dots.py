@@ -1,5 +1,6 @@
 import pytest
 import torch
+from triton.runtime import interpreter
 
 from ndbench.cost.counting import Launch, count_dots
 from ndbench.kernels import newton_schulz
@@ -22,8 +23,6 @@ def test_dots_count_launch_by_launch_with_their_padding():
 
 
 def test_what_was_hooked_is_as_it_was():
-    from triton.runtime import interpreter
-
     before = interpreter.GridExecutor.__call__, vars(interpreter.interpreter_builder).copy()
     with pytest.raises(ZeroDivisionError):
         count_dots(lambda: 1 / 0)
@@ -31,8 +30,6 @@ def test_what_was_hooked_is_as_it_was():
 
 
 def test_an_interpreter_of_another_kind_is_refused(monkeypatch):
-    from triton.runtime import interpreter
-
     monkeypatch.delattr(interpreter, "GridExecutor")
     with pytest.raises(RuntimeError, match=r"as Triton 3.6 and 3.7 do"):
         count_dots(lambda: None)
