@@ -89,6 +89,30 @@ def aot(session: nox.Session) -> None:
 
 
 @nox.session
+def asv(session: nox.Session) -> None:
+    """Benchmark HEAD, once each, and publish what is known of all commits; arguments after -- go to `asv run`."""
+    run(session, "asv", "machine", "--yes")
+    run(session, "asv", "run", *(session.posargs or ["--quick", "HEAD^!"]))
+    publish(session)
+
+
+@nox.session
+def history(session: nox.Session) -> None:
+    """Benchmark a range of commits that have not been, and publish: `nox -s history -- A..B [options of asv run]`."""
+    if not session.posargs:
+        session.error("which commits? for example: nox -s history -- HEAD~5..HEAD --steps 3")
+    run(session, "asv", "machine", "--yes")
+    run(session, "asv", "run", "--skip-existing-successful", *session.posargs)
+    publish(session)
+
+
+def publish(session: nox.Session) -> None:
+    """Make the site of all results, and say where it is."""
+    run(session, "asv", "publish")
+    session.log(f"the site is in {ROOT / '.asv' / 'html'}; to look at it: {SHARED / 'bin' / 'asv'} preview")
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build the wheel, install it into an empty environment and verify from there."""
     with tempfile.TemporaryDirectory() as folder:
