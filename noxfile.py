@@ -5,6 +5,7 @@ All sessions share one virtual environment, .nox/ndbench, made from constraints.
 
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -107,9 +108,20 @@ def history(session: nox.Session) -> None:
 
 
 def publish(session: nox.Session) -> None:
-    """Make the site of all results, and say where it is."""
+    """Make the site of all results, with its libraries where npm is there to fetch them, and say where it is."""
+    site = ROOT / ".asv" / "html"
     run(session, "asv", "publish")
-    session.log(f"the site is in {ROOT / '.asv' / 'html'}; to look at it: {SHARED / 'bin' / 'asv'} preview")
+    if shutil.which("npm"):
+        run(session, "python", "-m", "benchmarks.site", str(site))
+    else:
+        session.warn("npm is not there: a browser loads the site's libraries from content networks")
+    session.log(f"the site is in {site}; to look at it: {SHARED / 'bin' / 'asv'} preview")
+
+
+@nox.session
+def regressions(session: nox.Session) -> None:
+    """Show that asv flags a slowdown and an accuracy loss in a scratch clone, and not a comment; takes minutes."""
+    run(session, "python", "-m", "benchmarks.regressions", *session.posargs)
 
 
 @nox.session

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 PACKAGES = (
@@ -70,13 +71,17 @@ def complete(html):
 
 
 def fetch(folder):
-    """Install the packages; nothing of theirs is run."""
+    """Copy the files into a folder; nothing of their packages is run."""
     npm = shutil.which("npm")
     if not npm:
         raise ValueError("npm is not there to fetch libraries with; the site loads them from content networks")
-    folder.mkdir(exist_ok=True)
     quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-    subprocess.run([npm, "install", *quiet, f"--prefix={folder}", *PACKAGES], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [npm, "install", *quiet, f"--prefix={scratch}", *PACKAGES]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for path in FILES.values():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(scratch, "node_modules", path), folder / path)
 
 
 def local(found, html):
@@ -84,7 +89,7 @@ def local(found, html):
     name = found["address"].rpartition("/")[2]
     if name not in FILES:
         raise ValueError(f"asv's page loads {found['address']}, which is not in FILES; add it there")
-    path = f"libraries/node_modules/{FILES[name]}"
+    path = f"libraries/{FILES[name]}"
     digest = DIGESTS.get(name, found["digest"])
     method = digest.partition("-")[0]
     is_there = base64.b64encode(hashlib.new(method, (html / path).read_bytes()).digest()).decode()

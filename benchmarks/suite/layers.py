@@ -30,7 +30,3 @@ class Figures(measurement.Tracked):
 
 class FiguresOnGPU(measurement.TrackedOnGPU):
     params = CUDA
-
-
-class Memory(measurement.Resident):
-    params = CPU
