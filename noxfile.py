@@ -99,11 +99,11 @@ def asv(session: nox.Session) -> None:
 
 @nox.session
 def history(session: nox.Session) -> None:
-    """Benchmark a range of commits that have not been, and publish: `nox -s history -- A..B [options of asv run]`."""
+    """Benchmark a range of commits, and publish: `nox -s history -- A..B [options of asv run]`."""
     if not session.posargs:
         session.error("which commits? for example: nox -s history -- HEAD~5..HEAD --steps 3")
     run(session, "asv", "machine", "--yes")
-    run(session, "asv", "run", "--skip-existing-successful", *session.posargs)
+    run(session, "asv", "run", *session.posargs)
     publish(session)
 
 
