@@ -16,17 +16,4 @@ def setup_cache():
     return measurement.figures("forward", cpu=CPU, cuda=CUDA)
 
 
-class Timing(measurement.Timed):
-    params = CPU
-
-
-class TimingOnGPU(measurement.Timed):
-    params, device = CUDA, "cuda"
-
-
-class Figures(measurement.Tracked):
-    params = CPU
-
-
-class FiguresOnGPU(measurement.TrackedOnGPU):
-    params = CUDA
+Timing, TimingOnGPU, Figures, FiguresOnGPU = measurement.benchmarks(CPU, CUDA)

@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from abc import ABC, abstractmethod
+from abc import ABC, ABCMeta, abstractmethod
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -46,6 +46,10 @@ class Timed(Called):
         self.run()
 
 
+class TimedOnGPU(Timed):
+    device = "cuda"
+
+
 class Resident(Called):
     """The most memory of the whole process, the libraries included: what a user has to have."""
 
@@ -85,6 +89,16 @@ class Tracked(TrackedOnGPU):
 
     track_flops.unit = "flops"
     track_bytes.unit = "bytes"
+
+
+def benchmarks(cpu, cuda):
+    """The classes of a subject: times and figures on the CPU and on a GPU.
+
+    Its `setup_cache` it defines itself: asv tells caches apart by where their functions stand.
+    """
+    kinds = {"Timing": (Timed, cpu), "TimingOnGPU": (TimedOnGPU, cuda)}
+    kinds |= {"Figures": (Tracked, cpu), "FiguresOnGPU": (TrackedOnGPU, cuda)}
+    return [ABCMeta(name, (kind,), {"params": params}) for name, (kind, params) in kinds.items()]
 
 
 def figures(direction, **params):

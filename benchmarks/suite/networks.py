@@ -10,20 +10,7 @@ def setup_cache():
     return measurement.figures("forward+backward", cpu=CPU, cuda=CUDA)
 
 
-class Timing(measurement.Timed):
-    params = CPU
-
-
-class TimingOnGPU(measurement.Timed):
-    params, device = CUDA, "cuda"
-
-
-class Figures(measurement.Tracked):
-    params = CPU
-
-
-class FiguresOnGPU(measurement.TrackedOnGPU):
-    params = CUDA
+Timing, TimingOnGPU, Figures, FiguresOnGPU = measurement.benchmarks(CPU, CUDA)
 
 
 class Memory(measurement.Resident):
