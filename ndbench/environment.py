@@ -27,6 +27,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "packages": {package: _version(package) for package in PACKAGES},
@@ -38,6 +39,13 @@ def environment() -> dict[str, Any]:
         "allocator": allocator(),
         "commit": commit(),
     }
+
+
+def processor() -> str:
+    """The model of the CPU as Linux tells it, "unknown" elsewhere."""
+    listing = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", listing.read_text()) if listing.exists() else None
+    return found[1] if found else "unknown"
 
 
 def graphics() -> dict[str, str]:

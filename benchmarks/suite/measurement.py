@@ -3,7 +3,6 @@
 import math
 import traceback
 from abc import ABC, ABCMeta, abstractmethod
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from itertools import product
@@ -180,16 +179,7 @@ def call(device, workload, implementation, direction):
 def error(device, workload, implementation, direction):
     """||y - y*||_F / ||y*||_F of all outputs, or gradients, together; y* is the truth of the workload in float64."""
     found, one = contender(device, workload, implementation)
-    (passes,) = needed("ndbench.bench.workloads", "passes")
-    x = found.input(device)
-    parameters = tuple(p.detach().double().requires_grad_() for p in one.parameters)
-    truth = replace(one, function=lambda x: found.truth_of(one)(x, *parameters), parameters=parameters)
-    true = dict(passes(truth, x.double()))[direction]()
-    y = [one.double() for one in call(device, workload, implementation, direction)()]
-    if direction != "forward" and found.symmetric:
-        # only the symmetric part of the gradient is determined
-        y[0], true = y[0] + y[0].mT, (true[0] + true[0].mT, *true[1:])
-    squares = [sum(float((a - b).square().sum()) for a, b in zip(y, true, strict=True))]
-    squares.append(sum(float(b.square().sum()) for b in true))
-    relative = math.sqrt(squares[0] / squares[1])
+    (standard,) = needed("ndbench.bench.accuracy", "Standard")
+    answers = call(device, workload, implementation, direction)()
+    relative = standard(found, found.input(device)).error(answers, one, direction)
     return relative if math.isfinite(relative) else WRONG

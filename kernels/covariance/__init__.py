@@ -78,7 +78,7 @@ def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
     dtype = torch.float64 if pooled else torch.float32
     cov = lagged_assembly.assembled(totals, inside, shifts, plan, tables, rows, dtype)
     if pooled:
-        mean, cov = pool(inside, outside, cov)
+        mean, cov = pool(inside, outside, cov.mean(0))
         return mean.float(), cov.float()
     mean = (inside + outside).float()
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)

@@ -177,7 +177,7 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         gradient with respect to x, of its shape and type.
     """
     M, dcov = rows_of(x, patches), dcov.contiguous()
-    plan = AdjointPlan.of(patches, tuple(x.shape), max(x.numel() * x.element_size() // SHARE, LEAST) // 4, x.device)
+    plan = plan_of(x, patches)
     means = sampled_shift(x)
     v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
@@ -210,6 +210,11 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         **chosen.options(),
     )
     return dx
+
+
+def plan_of(x: Tensor, patches: Patches) -> AdjointPlan:
+    """The plan for this input, whose values are not read, with room for matrices as `adjoint` says."""
+    return AdjointPlan.of(patches, tuple(x.shape), max(x.numel() * x.element_size() // SHARE, LEAST) // 4, x.device)
 
 
 def variants() -> Iterator[Variant]:

@@ -47,16 +47,22 @@ def pull_back(A: Tensor, G: Tensor, schedule: Schedule, precision: str) -> Tenso
     return dA
 
 
-def _block(n: int) -> int:
+def block_of(n: int) -> int:
+    """Rows of a tile."""
     return 32 if n <= SMALL_TILES else 64
 
 
 def _ld(n: int) -> int:
-    return -(-n // _block(n)) * _block(n)
+    return -(-n // block_of(n)) * block_of(n)
+
+
+def matrices_together(n: int, buffers: int) -> int:
+    """Of a batch, with so many buffers each."""
+    return max(1, SCRATCH_BYTES // (4 * buffers * _ld(n) ** 2))
 
 
 def _parts(A: Tensor, schedule: Schedule) -> Iterator[slice]:
-    together = max(1, SCRATCH_BYTES // (4 * schedule.buffers * _ld(A.shape[-1]) ** 2))
+    together = matrices_together(A.shape[-1], schedule.buffers)
     return (slice(start, start + together) for start in range(0, A.shape[0], together))
 
 
@@ -67,7 +73,7 @@ def _scratch(A: Tensor, schedule: Schedule) -> Tensor:
 
 def _run_groups(scratch: Tensor, A: Tensor, schedule: Schedule, precision: str) -> None:
     n = A.shape[-1]
-    chosen = tiled_products.configuration(_block(n), Multiplication(A.dtype, precision))
+    chosen = tiled_products.configuration(block_of(n), Multiplication(A.dtype, precision))
     first = 0
     for group in schedule.groups:
         tiled_products.multiply(scratch, tables(schedule, A.device), first, len(group), n, chosen)

@@ -4,50 +4,81 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from ndbench.bench import ceilings
+from ndbench.bench import ceilings, plot, tables
 from ndbench.bench.registry import workloads
 from ndbench.bench.run import Row, compare, record
-from ndbench.timing import Samples
+from ndbench.bench.stored import NOTE, Stored, Unreadable
+from ndbench.bench.workloads import Workload
+from ndbench.environment import environment
+from ndbench.progress import Steps
+from ndbench.timing import Incomparable
 
-DESCRIPTION = """Time implementations side by side, with their errors and the fraction of the hardware's floor that they
-reach: flops of the cheapest algorithm over the rate of a large product, or bytes over that of a large copy, whichever
-takes longer, both measured in the same run."""
+DESCRIPTION = """Time implementations side by side, with their errors, their memory and the fraction of the hardware's
+floor that they reach: flops of the cheapest algorithm over the rate of a large product, or bytes over that of a large
+copy, whichever takes longer, both measured in the same run. An implementation whose error is above what its precision
+allows is called wrong and not timed. Every other is called faster, same, slower or undecided against the first
+(docs/timing.md). Exits with 0 if every contender of every workload ran and is right, 1 otherwise, 2 for wrong usage."""
+
+
+class Misuse(Exception):
+    """What the arguments ask for cannot be done."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `bench`."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     parser.add_argument(
-        "--workload", action="append", default=[], metavar="TEXT", help="only workloads whose name contains this"
+        "--workload",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="only workloads whose name contains this, large ones too; may be given several times",
     )
+    parser.add_argument("--list", action="store_true", help="name the workloads of the device, and run none")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each time, at least 5")
     parser.add_argument(
         "--seconds", type=float, default=420.0, help="start no workload later than this; what is left out is named"
     )
     parser.add_argument("--json", metavar="PATH", help="write every sample and the environment to this file")
+    parser.add_argument("--plot", metavar="PATH", help="draw error against time, and time against size, into this file")
+    parser.add_argument("--compare", metavar="PATH", help="compare with the run that --json stored in this file")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the comparisons that the arguments select; the exit status is 0 if every contender of all of them ran."""
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        return _refuse("there is no CUDA device; leave out --device cuda")
-    if arguments.rounds < 5:
-        return _refuse(f"--rounds must be at least 5; got {arguments.rounds}")
     known = workloads(arguments.device)
-    chosen = [w for w in known if not arguments.workload or any(text in w.name for text in arguments.workload)]
-    if not chosen:
-        return _refuse(f"no workload matches; there are {', '.join(w.name for w in known)}")
+    if arguments.list:
+        print(*_listed(known), sep="\n")  # noqa: T201
+        return 0
+    try:
+        chosen, base = _chosen(known, arguments), _prepared(arguments)
+    except Misuse as misuse:
+        print(f"ndbench bench: {misuse}", file=sys.stderr)  # noqa: T201
+        return 2
+    with Steps("bench", len(chosen)) as steps:
+        rows, left_out = _run(chosen, arguments, steps)
+    if left_out:
+        steps.console.print(
+            f"not run, since {arguments.seconds:.0f} s were over: {', '.join(left_out)}", highlight=False, markup=False
+        )
+    if base:
+        _show_changes(steps.console, base, rows)
+    if arguments.plot and any(row.samples for row in rows):
+        plot.draw(rows, chosen, Path(arguments.plot))
+    return int(bool(left_out) or any(row.failure for row in rows))
+
+
+def _run(chosen: Sequence[Workload], arguments: argparse.Namespace, steps: Steps) -> tuple[list[Row], list[str]]:
+    """The rows of all workloads that began in time, and the names of the others."""
     started = time.monotonic()
-    console = Console(width=None if sys.stdout.isatty() else 160)
     rates = ceilings.measured(arguments.device)
-    console.print(_rates(rates), highlight=False)
+    steps.console.print(tables.rates(rates), highlight=False)
     rows: list[Row] = []
     left_out: list[str] = []
     for workload in chosen:
@@ -55,48 +86,74 @@ def execute(arguments: argparse.Namespace) -> int:
             left_out.append(workload.name)
             continue
         found = list(compare(workload, arguments.device, rates, arguments.rounds))
-        console.print(table(workload.name, found))
+        steps.step(workload.name)
+        steps.console.print(tables.table(workload.name, found))
+        steps.console.print(*tables.notes(found), sep="\n", highlight=False, markup=False)
         rows += found
         if arguments.json:
             # after every workload: a run that is cut short keeps what it measured
             _save(Path(arguments.json), record(rows, rates))
-    if left_out:
-        console.print(f"not run, since {arguments.seconds:.0f} s were over: {', '.join(left_out)}", highlight=False)
-    return int(bool(left_out) or any(row.failure for row in rows))
+    return rows, left_out
 
 
-def table(name: str, rows: Sequence[Row]) -> Table:
-    """Microseconds as quartiles, the fraction of the floor in the forward pass, and the error."""
-    found = Table(title=name, title_justify="left")
-    found.add_column("implementation", no_wrap=True)
-    for column in ("direction", "us: quartile", "median", "quartile", "of floor", "error"):
-        found.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        found.add_row(row.contender, row.direction, *_figures(row))
-    return found
+def _chosen(known: Sequence[Workload], arguments: argparse.Namespace) -> list[Workload]:
+    """The workloads that the arguments name; without a name all that are not large."""
+    texts = arguments.workload
+    chosen = [w for w in known if any(text in w.name for text in texts) or (not texts and not w.large)]
+    if not chosen:
+        raise Misuse(f"no workload matches; there are {', '.join(w.name for w in known)}")
+    return chosen
 
 
-def _figures(row: Row) -> tuple[str, ...]:
-    if row.failure:
-        return (row.failure[:60], "", "", "", "")
-    times = [f"{1e6 * quartile:.1f}" for quartile in Samples(row.seconds).quartiles]
-    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" else ""
-    return (*times, fraction, f"{row.error:.1e}")
+def _prepared(arguments: argparse.Namespace) -> Stored | None:
+    """The run to compare with, if there is one; refuses what would fail after minutes of work."""
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise Misuse("there is no CUDA device; leave out --device cuda")
+    if arguments.rounds < 5:
+        raise Misuse(f"--rounds must be at least 5; got {arguments.rounds}")
+    if arguments.plot:
+        _attempt(plot.require_format, arguments.plot, "--plot")
+    for path in filter(None, (arguments.json, arguments.plot)):
+        _attempt(_require_writable, path, "cannot write")
+    if not arguments.compare:
+        return None
+    try:
+        stored = Stored.read(Path(arguments.compare))
+        stored.require_comparable(environment(), arguments.device)
+    except (Unreadable, Incomparable) as error:
+        raise Misuse(f"cannot compare with {arguments.compare}: {error}") from error
+    return stored
 
 
-def _rates(rates: ceilings.Ceilings) -> str:
-    products = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in rates.flops.items())
-    return f"measured ceilings: {rates.bytes / 1e9:.0f} GB/s; Tflop/s of float32 products: {products}"
+def _attempt(check: Callable[[Path], None], path: str, what: str) -> None:
+    try:
+        check(Path(path))
+    except (OSError, ValueError, ImportError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Misuse(f"{what} {path}: {reason}") from error
+
+
+def _require_writable(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.open("a").close()
+
+
+def _show_changes(console: Console, base: Stored, rows: Sequence[Row]) -> None:
+    found = list(base.changes(rows))
+    if found:
+        console.print(tables.changes(found))
+    commit = base.environment.get("commit", "unknown")
+    counted = f"{len(found)} of {len(rows)} rows are in the stored run, of commit {commit}"
+    console.print(counted, NOTE, sep="\n", highlight=False, markup=False)
+
+
+def _listed(known: Sequence[Workload]) -> Iterable[str]:
+    for workload in known:
+        yield f"{workload.name}{' (large: runs where --workload names it)' if workload.large else ''}"
 
 
 def _save(path: Path, found: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-
-
-def _refuse(message: str) -> int:
-    print(f"ndbench bench: {message}", file=sys.stderr)  # noqa: T201
-    return 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:

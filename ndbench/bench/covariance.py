@@ -47,11 +47,10 @@ class Layer:
             name=f"covariance-{shape}-k{self.kernel_size}-s{self.stride}-block{self.block}{layout}",
             input=self.x,
             contenders=self.contenders,
-            truth=lambda x: self._covariance(x, "lagged"),
+            truth=lambda x: self._covariance(x, "im2col"),
             flops=min(im2col_flops(self.shape, self._patches()) / 2, LaggedWork.of(self.shape, self._patches()).flops),
             bytes=4.0 * (torch.Size(self.shape).numel() + order**2),
             family="covariance",
-            order=order,
             rows=rows_of(self.shape, self._patches()),
         )
 

@@ -24,7 +24,7 @@ class RootGradient:
         iteration = Iteration("newton_schulz", self.n, self.batch).workload()
         name = f"gradient-{iteration.name}"
         return replace(
-            iteration, name=name, contenders=self.contenders, family="gradient of newton_schulz-T5", large=self.large
+            iteration, name=name, contenders=self.contenders, family=f"gradient-{iteration.family}", large=self.large
         )
 
     def contenders(self, device: str) -> Mapping[str, Contender]:
@@ -51,7 +51,7 @@ class CovarianceGradient:
         covariance = self.layer.workload()
         name = f"gradient-{covariance.name}"
         return replace(
-            covariance, name=name, contenders=self.contenders, family="gradient of covariance", large=self.large
+            covariance, name=name, contenders=self.contenders, family=f"gradient-{covariance.family}", large=self.large
         )
 
     def contenders(self, device: str) -> Mapping[str, Contender]:

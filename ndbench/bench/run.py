@@ -1,21 +1,31 @@
 """Running comparisons, and what is recorded of them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ndbench.bench.accuracy import Standard
 from ndbench.bench.ceilings import Ceilings
-from ndbench.bench.workloads import Contender, Workload, passes
+from ndbench.bench.workloads import Contender, Pass, Workload, passes
+from ndbench.cost.counting import peak_memory
 from ndbench.environment import environment
-from ndbench.timing import Samples, captured, interleaved
+from ndbench.timing import Comparison, Samples, captured, interleaved, noise_floor
+from ndbench.timing import compare as compare_samples
 
 ENOUGH = 1.0
 """Seconds for the samples of one contender in one direction; a kernel takes thirty in milliseconds."""
+
+DIRECTIONS = ("forward", "forward+backward")
+AGAIN = "the first again"
+"""Name under which the first contender takes part a second time: how it differs from itself is the noise."""
+
+HOW = ("timed_on", "clock", "flushed", "calls", "warm_up")
+"""Of the provenance what differs from row to row."""
 
 
 @dataclass(frozen=True)
@@ -26,80 +36,135 @@ class Row:
         workload: its name.
         contender: its name.
         direction: "forward" or "forward+backward".
-        seconds: every sample.
-        captured: whether they are those of a CUDA graph.
+        samples: the times; None for an implementation that failed or is wrong.
         floor: seconds below which it cannot be; of the forward pass alone.
-        error: ||y - y*||_F / ||y*||_F of all outputs, y* in float64; NaN for an implementation that failed.
-        failure: what it raised.
+        error: ||y - y*||_F / ||y*||_F of outputs or gradients, y* in float64; NaN for an implementation that failed.
+        allowed: the error that its precision allows.
+        memory: bytes that one call holds at most beyond what exists before; None where it was not measured.
+        failure: what it raised, or that it is wrong.
+        noise: relative difference of the first contender from itself in the same rounds.
+        comparison: with the first contender that is right, in the same rounds; None for that one.
     """
 
     workload: str
     contender: str
     direction: str
-    seconds: tuple[float, ...]
-    captured: bool
+    samples: Samples | None
     floor: float
-    error: float
+    error: float = math.nan
+    allowed: float = math.nan
+    memory: int | None = None
     failure: str = ""
+    noise: float = math.inf
+    comparison: Comparison | None = None
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Every sample."""
+        return self.samples.seconds if self.samples else ()
+
+    @property
+    def captured(self) -> bool:
+        """Whether the samples are those of a CUDA graph."""
+        return self.samples is not None and self.samples.captured
 
     @property
     def typical(self) -> float:
-        """The lower quartile."""
-        return Samples(self.seconds).typical
+        """The lower quartile; NaN without samples."""
+        return self.samples.typical if self.samples else math.nan
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        found = {name: getattr(self, name) for name in ("workload", "contender", "direction", "floor", "failure")}
+        figures = {name: _finite(getattr(self, name)) for name in ("error", "allowed", "noise")}
+        samples = self.samples or Samples(())
+        how = {name: samples.provenance[name] for name in HOW if name in samples.provenance}
+        times = {"seconds": list(samples.seconds), "captured": samples.captured, "rounds": samples.rounds, "how": how}
+        comparison = self.comparison.as_record() if self.comparison else None
+        return {**found, **figures, **times, "memory": self.memory, "comparison": comparison}
 
 
 def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) -> Iterator[Row]:
-    """Yield the rows of one workload: eager calls in interleaved rounds, then graphs where a GPU can hold them."""
+    """Yield the rows of one workload: eager calls in interleaved rounds, then graphs where a GPU can hold them.
+
+    A contender whose error is above what its precision allows is not timed: its row says that it is wrong.
+    """
     x = workload.input(device)
-    usable: dict[str, Contender] = {}
-    errors: dict[str, float] = {}
-    for name, contender in workload.contenders(device).items():
-        try:
-            with _settings(contender):
-                true = workload.truth_of(contender)(x.double(), *(p.double() for p in contender.parameters))
-                errors[name] = _error(contender.function(x), true)
-            usable[name] = contender
-        except Exception as refusal:
+    standard = Standard(workload, x)
+    usable = dict(workload.contenders(device))
+    for direction in DIRECTIONS:
+        right: dict[str, Row] = {}
+        functions: dict[str, Pass] = {}
+        for name, contender in usable.copy().items():
             floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
-            yield Row(workload.name, name, "forward", (), False, floor, float("nan"), _first_line(refusal))
-    for direction in ("forward", "forward+backward"):
-        functions: dict[str, Callable[[], Any]] = {}
-        for name, contender in usable.items():
+            row = Row(workload.name, name, direction, None, floor)
             try:
-                functions[name] = _ready(contender, x, direction)
+                function = _ready(contender, x, direction)
+                row = _judged(row, standard, contender, function)
+                row = row if row.failure else replace(row, memory=peak_memory(function, device))
             except Exception as refusal:
-                floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
-                failed = _first_line(refusal)
-                yield Row(workload.name, name, direction, (), False, floor, errors[name], failed)
-        found = interleaved(functions, device, rounds, ENOUGH)
-        for name, function in functions.items():
-            contender = usable[name]
-            floor = ceilings.floor(workload.flops, workload.bytes, contender.precision)
-            row = Row(workload.name, name, direction, found[name].seconds, False, floor, errors[name])
-            yield row
-            if device == "cuda" and contender.capturable:
-                yield _captured(row, function, rounds)
+                row = replace(row, failure=_first_line(refusal))
+            if row.failure:
+                yield row
+                if direction == "forward":
+                    # whose outputs fail is asked no gradients
+                    del usable[name]
+            else:
+                right[name], functions[name] = row, function
+        yield from _timed(right, functions, device, rounds)
+        if device == "cuda":
+            capturable = {name: row for name, row in right.items() if usable[name].capturable}
+            yield from _compared([_captured(row, functions[name], rounds) for name, row in capturable.items()])
 
 
 def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
     """Everything measured, as plain data."""
-    return {"environment": environment(), "ceilings": asdict(ceilings), "rows": [_plain(row) for row in rows]}
+    return {"environment": environment(), "ceilings": asdict(ceilings), "rows": [row.as_record() for row in rows]}
 
 
-def _captured(row: Row, function: Callable[[], Any], rounds: int) -> Row:
+def _judged(row: Row, standard: Standard, contender: Contender, function: Pass) -> Row:
+    """The row with its error, and that it is wrong if it is."""
+    error = standard.error(function(), contender, row.direction)
+    allowed = standard.allowed(contender, row.direction)
+    # NaN is wrong
+    wrong = "" if error <= allowed else f"wrong: error {error:.1e}, its precision allows {allowed:.1e}"
+    return replace(row, error=error, allowed=allowed, failure=wrong)
+
+
+def _timed(rows: Mapping[str, Row], functions: Mapping[str, Pass], device: str, rounds: int) -> Iterator[Row]:
+    """The rows with times, each compared with the first, which is compared with itself."""
+    if not rows:
+        return
+    first = next(iter(rows))
+    found = interleaved({**functions, AGAIN: functions[first]}, device, rounds, ENOUGH)
+    noise = noise_floor(found[first], found[AGAIN])
+    for name, row in rows.items():
+        timed = replace(row, samples=found[name], noise=noise)
+        if name == first:
+            yield timed
+        else:
+            yield replace(timed, comparison=compare_samples(found[first], found[name], floor=noise))
+
+
+def _compared(graphs: Sequence[Row]) -> Iterator[Row]:
+    """The rows of graphs, each compared with the first of them; they took no turns."""
+    base: Samples | None = None
+    for row in graphs:
+        comparison = None
+        if row.samples and base and min(*row.seconds, *base.seconds) > 0:
+            comparison = compare_samples(base, row.samples)
+        base = base or row.samples
+        yield replace(row, comparison=comparison)
+
+
+def _captured(row: Row, function: Pass, rounds: int) -> Row:
     """The same row by a CUDA graph; where capture fails, the row says why."""
-    name = f"{row.contender}, graph"
+    graph = replace(row, contender=f"{row.contender}, graph", memory=None)
     try:
-        seconds, failure = captured(function, rounds).seconds, ""
+        return replace(graph, samples=captured(function, rounds))
     except Exception as refusal:
         torch.cuda.synchronize()
-        seconds, failure = (), _first_line(refusal)
-    return Row(row.workload, name, row.direction, seconds, True, row.floor, row.error, failure)
-
-
-def _error(found: tuple[Tensor, ...], true: tuple[Tensor, ...]) -> float:
-    distance = sum(float((y.detach().double() - t).square().sum()) for y, t in zip(found, true, strict=True))
-    return float((distance / sum(float(t.square().sum()) for t in true)) ** 0.5)
+        return replace(graph, failure=_first_line(refusal))
 
 
 @contextmanager
@@ -116,16 +181,15 @@ def _settings(contender: Contender) -> Iterator[None]:
         cudnn.allow_tf32 = before[1]
 
 
-def _ready(contender: Contender, x: Tensor, direction: str) -> Callable[[], Any]:
-    """One pass with the contender's settings, which has run once."""
+def _ready(contender: Contender, x: Tensor, direction: str) -> Pass:
+    """One pass with the contender's settings."""
     with _settings(contender):
         function = dict(passes(contender, x))[direction]
 
-    def call() -> Any:
+    def call() -> tuple[Tensor, ...]:
         with _settings(contender):
             return function()
 
-    call()
     return call
 
 
@@ -133,6 +197,5 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    found = asdict(row)
-    return {**found, "error": row.error if math.isfinite(row.error) else str(row.error)}
+def _finite(figure: float) -> float | str:
+    return figure if math.isfinite(figure) else str(figure)

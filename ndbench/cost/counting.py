@@ -1,10 +1,13 @@
 """What a call really did: the flops of its products, the most memory it held, the products of Triton kernels."""
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -126,12 +129,32 @@ def peak_memory(function: Function, device: str = "cpu") -> int:
 
 
 def _peak_on_cpu(function: Function) -> int:
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+    record: Any = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+    with _unlogged():
+        record.start()
+    try:
         # held until the record ends
         _result = function()
+    finally:
+        with _unlogged():
+            record.stop()
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
     changes: list[int] = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return max(accumulate(changes, initial=0))
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Drop what is written to the standard error of the process: the profiler tells there that it starts and stops."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _peak_on_gpu(function: Function) -> int:

@@ -74,15 +74,18 @@ def products(rows: Reach, columns: Reach, taps: Iterable[Tap], upstream: Upstrea
 def convolution(rows: Reach, columns: Reach, upstream: Upstream) -> Part:
     """The gradient as one convolution of the surroundings, where classes are the blocks."""
     patches, v = upstream.patches, constant(upstream, rows, columns)
-    weights = lag_sums(upstream.weights, rows, columns)
-    Lh, Lw, _, m, _ = weights.shape
-    kernel = weights.expand(-1, -1, len(v), -1, -1).permute(2, 4, 3, 0, 1).reshape(-1, m, Lh, Lw)
+    kernel = lag_sums(upstream.weights, rows, columns).permute(2, 4, 3, 0, 1)
+    # blocks that share their weights are images of their own: the kernel is not repeated
+    groups, m, _, Lh, Lw = kernel.shape
+    kernel = kernel.reshape(groups * m, m, Lh, Lw)
     (dh, dw), (top, left) = patches.dilation, margins(patches)
     height, width = covered(rows, top, dh, Lh), covered(columns, left, dw, Lw)
 
     def part(y: Tensor) -> Tensor:
         y = y[:, :, height, width]
-        return functional.conv2d(y, kernel, v.reshape(-1), patches.stride, dilation=(dh, dw), groups=len(v))
+        y = y.reshape(-1, groups * m, *y.shape[2:])
+        found = functional.conv2d(y, kernel, None, patches.stride, dilation=(dh, dw), groups=groups)
+        return found.view(-1, v.numel(), *found.shape[2:]) + v.reshape(-1, 1, 1)
 
     return part
 

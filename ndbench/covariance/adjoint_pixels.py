@@ -71,7 +71,7 @@ def lagged_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches
         gradient with respect to x, of its shape.
     """
     upstream = Upstream.of(x, mean, dmean, dcov, patches)
-    if convolves(x, patches):
+    if convolves(x.dtype, x.device.type, patches):
         convolved = partial(convolution, upstream=upstream)
         return assembled(x, patches, lambda images: surroundings(images, upstream), convolved)
 
@@ -84,9 +84,9 @@ def lagged_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches
     return assembled(x, patches, lambda images: by_class(images, upstream), part)
 
 
-def convolves(x: Tensor, patches: Patches) -> bool:
+def convolves(dtype: torch.dtype, device: str, patches: Patches) -> bool:
     """Whether torch's convolution serves: of float64 it unfolds the input, and on a GPU it may round to tf32."""
-    return patches.grouping == "channel" and x.dtype == torch.float32 and x.device.type == "cpu"
+    return patches.grouping == "channel" and dtype == torch.float32 and device == "cpu"
 
 
 def assembled(

@@ -84,21 +84,16 @@ def covariance(S: Tensor, pairs: Tensor, sums: Sums, classes: Classes, patches: 
     left = T[t, u] - ybar[t] * mbar[u, None, None]
     right = (T[u, t] - ybar[u] * mbar[t, None, None])[pair, partner]
     variance = (count[t, u] * M - count.diagonal()[t] * count.diagonal()[u]).double() / M**2
-    values = (
-        S / (sums.images * M)
-        - outer(ybar[t], ybar[u][pair, partner])
-        + outer(left, s[partner])
-        + outer(s.expand_as(right), right)
-        + outer(s * variance[:, None, None], s[partner])
-    )
-    inside, cov = place(values, ybar, pairs, classes)
-    shifts, _ = place(values, s * mbar[:, None, None], pairs, classes)
-    return pool(inside, shifts, cov) if patches.pooled else (inside + shifts, cov)
-
-
-def outer(left: Tensor, right: Tensor) -> Tensor:
-    """Products of all entries of the last dimensions."""
-    return left[..., :, None] * right[..., None, :]
+    # the terms beside S / M, in one product: each of them alone would be as large as S
+    lefts = torch.stack([-ybar[t], left + s * variance[:, None, None], s.expand_as(right)], -1)
+    rights = torch.stack([ybar[u][pair, partner], s[partner], right], -1)
+    values = torch.baddbmm(
+        S.flatten(0, 1), lefts.flatten(0, 1), rights.flatten(0, 1).mT, beta=1 / (sums.images * M)
+    ).view_as(S)
+    inside, shifts = by_group(ybar, classes), by_group(s * mbar[:, None, None], classes)
+    if patches.pooled:
+        return pool(inside, shifts, place(values, pairs, classes, torch.zeros_like(classes.group))[0] / len(inside))
+    return inside + shifts, place(values, pairs, classes, classes.group)
 
 
 def window_sums(total: Tensor, rows: Axis, columns: Axis) -> Tensor:
@@ -124,28 +119,43 @@ def window_counts(rows: Axis, columns: Axis) -> Tensor:
     return torch.einsum("iu,jv->ijuv", R, Q).flatten(2, 3).flatten(0, 1)
 
 
-def place(values: Tensor, means: Tensor, pairs: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
-    """Put each value into its group and column, and mirror the triangle."""
-    t, u = pairs
-    partner = classes.partner[u - t]
-    column = classes.position.movedim(-1, 0)
+def by_group(means: Tensor, classes: Classes) -> Tensor:
+    """Put the means of classes at each offset (K, A, m) into their group and column, (G, F)."""
     groups, width = int(classes.group.max()) + 1, int(classes.position.max()) + 1
-    mean = means.new_zeros(groups, width).index_put((classes.group.T[..., None], column), means)
+    places = classes.group.T[..., None], classes.position.movedim(-1, 0)
+    return means.new_zeros(groups, width).index_put(places, means)
+
+
+def place(values: Tensor, pairs: Tensor, classes: Classes, group: Tensor) -> Tensor:
+    """Put each value into the group of its class and offset (A, K) and its columns, and mirror the triangle.
+
+    Values of one place are added up.
+    """
+    t, u = pairs
+    column = classes.position.movedim(-1, 0)
     # both triangles hold the pairs t = t', so each counts half
     values = values * torch.where(t == u, 0.5, 1.0)[:, None, None, None].to(values)
     row = column[t][..., None]
-    other = column[u][torch.arange(len(t), device=t.device)[:, None], partner][..., None, :]
-    group = classes.group.T[t][..., None, None]
-    triangle = values.new_zeros(groups, width, width).index_put((group, row, other), values)
-    return mean, triangle + triangle.mT
+    other = column[u][torch.arange(len(t), device=t.device)[:, None], classes.partner[u - t]][..., None, :]
+    at = group.T[t][..., None, None], row, other
+    width = int(classes.position.max()) + 1
+    triangle = values.new_zeros(int(group.max()) + 1, width, width).index_put(at, values, accumulate=True)
+    return triangle + triangle.mT
 
 
-def pool(inside: Tensor, shifts: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
+def pool(inside: Tensor, shifts: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and covariance of groups of equal size taken together: within the groups plus between them.
 
     The mean of each group is inside + shifts. The two are centered apart: a difference of their rounded sums would
     carry the rounding of large shifts into the covariance, to first order.
+
+    Args:
+        inside: first part of the groups' means, (G, F).
+        shifts: second part.
+        within: mean of the groups' covariances, (F, F).
     """
     relative = shifts - shifts[0]
     apart = inside - inside.mean(0) + relative - relative.mean(0)
-    return (inside + shifts).mean(0), (cov + outer(apart, apart)).mean(0)
+    between = apart.mT @ apart
+    # no product promises the symmetry that their sum has
+    return (inside + shifts).mean(0), within + (between + between.mT) / (2 * len(apart))

@@ -1,28 +1,72 @@
 """The command that times."""
 
 import json
+import sys
 
 import pytest
 import torch
 
+from ndbench.bench import command
 from ndbench.bench.command import main
+from ndbench.bench.registry import workloads
+
+FEW = ["--workload", "newton_schulz-T5-n32", "--rounds", "5"]
 
 
-def test_a_workload_is_timed_and_recorded(tmp_path, capsys):
-    path = tmp_path / "new" / "times.json"
-    assert main(["--workload", "n32", "--rounds", "5", "--json", str(path)]) == 0
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "new" / "times.json"
+    assert main([*FEW, "--json", str(path)]) == 0
+    return path
+
+
+def test_a_workload_is_timed_and_recorded(stored):
+    found = json.loads(stored.read_text())
+    assert {row["workload"] for row in found["rows"]} == {"newton_schulz-T5-n32-b16"}
+    assert found["environment"]["commit"]
+    assert all(row["error"] <= row["allowed"] < 1e-1 for row in found["rows"])
+    assert all(row["memory"] > 0 for row in found["rows"])
+
+
+def test_it_is_shown_drawn_and_compared_with_the_stored_run(stored, tmp_path, capsys):
+    picture = tmp_path / "new" / "picture.png"
+    assert main([*FEW, "--compare", str(stored), "--plot", str(picture)]) == 0
     printed = capsys.readouterr().out
     assert "newton_schulz-T5-n32-b16" in printed
     assert "measured ceilings" in printed
-    found = json.loads(path.read_text())
-    assert {row["workload"] for row in found["rows"]} == {"newton_schulz-T5-n32-b16"}
-    assert found["environment"]["commit"]
-    assert all(row["error"] < 1e-4 for row in found["rows"])
+    assert "bench 1/1, newton_schulz-T5-n32-b16" in printed
+    assert "8 of 8 rows are in the stored run, of commit" in printed
+    assert "time both versions in one job" in " ".join(printed.split())
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_workloads_that_would_begin_too_late_are_named(capsys):
-    assert main(["--workload", "n32", "--rounds", "5", "--seconds", "0"]) == 1
+    assert main([*FEW, "--seconds", "0"]) == 1
     assert "not run, since 0 s were over: newton_schulz-T5-n32-b16" in capsys.readouterr().out
+
+
+def test_a_wrong_contender_fails_the_run(monkeypatch, capsys):
+    monkeypatch.setattr("ndbench.bench.accuracy.Standard.allowed", lambda *_: 1e-6)
+    assert main(FEW) == 1
+    assert "not timed: eigh, forward: wrong: error" in capsys.readouterr().out
+
+
+def test_large_workloads_run_only_by_name():
+    parsed = command.argparse.Namespace(workload=[])
+    assert not any(w.large for w in command._chosen(workloads("cpu"), parsed))
+    parsed.workload = ["layer-128x64"]
+    assert [w.name for w in command._chosen(workloads("cpu"), parsed)] == [
+        "layer-128x64x32x32-to-64",
+        "layer-128x64x32x32-to-64-nhwc",
+    ]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_list_names_every_workload(device, capsys):
+    assert main(["--list", "--device", device]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [w.name for w in workloads(device)]
+    assert ["large" in line for line in lines] == [w.large for w in workloads(device)]
 
 
 @pytest.mark.parametrize(
@@ -30,11 +74,29 @@ def test_workloads_that_would_begin_too_late_are_named(capsys):
     [
         (["--workload", "nothing"], "no workload matches; there are newton_schulz-T5-n32-b16"),
         (["--rounds", "4"], "--rounds must be at least 5; got 4"),
+        (["--compare", "/nowhere/base.json"], "cannot compare with /nowhere/base.json: No such file"),
+        (["--plot", "picture"], "--plot picture: the name must end in one of"),
+        (["--json", "/dev/null/times.json"], "cannot write /dev/null/times.json: "),
     ],
 )
 def test_wrong_usage(options, message, capsys):
     assert main(options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_another_device_is_refused_before_anything_runs(stored, tmp_path, capsys):
+    found = json.loads(stored.read_text())
+    found["environment"]["device"] = "NVIDIA H100"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(found))
+    assert main(["--compare", str(other)]) == 2
+    assert "both must have the same device; base has 'NVIDIA H100'" in capsys.readouterr().err
+
+
+def test_without_matplotlib_no_picture_is_promised(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["--plot", str(tmp_path / "picture.png")]) == 2
+    assert "pictures need matplotlib; install ndbench[plot]" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,6 +1,8 @@
 """Comparisons: what a row says, and what becomes of contenders that fail."""
 
 import json
+import math
+import time
 
 import pytest
 import torch
@@ -33,16 +35,53 @@ def test_a_row_for_each_direction():
         ("torch", "forward", 4),
         ("torch", "forward+backward", 4),
     ]
-    assert all(r.error == 0 and r.floor == 32e-9 and not r.captured for r in rows)
+    assert [r.error <= bound for r, bound in zip(rows, (0, 1e-7), strict=True)] == [True, True]
+    assert all(r.floor == 32e-9 and not r.captured for r in rows)
 
 
-def test_the_error_is_relative_and_in_the_frobenius_norm():
-    (row, _) = compare(workload(off=Contender(lambda x: (1.5 * x**2,))), "cpu", RATES, rounds=2)
-    assert row.error == pytest.approx(0.5)
+def wrong(x):
+    raise_if_timed.append(x)
+    return (1.5 * x**2,)
+
+
+raise_if_timed = []
+
+
+def test_a_wrong_contender_is_not_timed_and_does_not_take_part():
+    raise_if_timed.clear()
+    rows = list(compare(workload(off=Contender(wrong), right=Contender(squares)), "cpu", RATES, rounds=4))
+    off, *right = rows
+    # once for the upstream gradients, once to be judged
+    assert len(raise_if_timed) == 2
+    assert off.failure == f"wrong: error 5.0e-01, its precision allows {off.allowed:.1e}"
+    assert off.error == pytest.approx(0.5)
+    assert (off.seconds, off.memory, off.comparison) == ((), None, None)
+    assert math.isnan(off.typical)
+    assert [(r.contender, r.failure) for r in right] == [("right", "")] * 2
+
+
+def test_the_others_are_compared_with_the_first_that_is_right():
+    def slow(x):
+        time.sleep(0.002)
+        return squares(x)
+
+    contenders = {"off": Contender(wrong), "quick": Contender(squares), "slow": Contender(slow)}
+    rows = list(compare(workload(**contenders), "cpu", RATES, rounds=20))
+    found = {(r.contender, r.direction): r for r in rows}
+    assert found["quick", "forward"].comparison is None
+    comparison = found["slow", "forward"].comparison
+    assert (comparison.verdict, comparison.paired) == ("slower", True)
+    assert comparison.floor == found["slow", "forward"].noise == found["quick", "forward"].noise
+    assert comparison.ratio > 2
+
+
+def test_memory_is_that_of_one_call():
+    rows = list(compare(workload(torch=Contender(squares)), "cpu", RATES, rounds=2))
+    assert rows[0].memory == 16
 
 
 def test_a_contender_may_compute_another_function():
-    (row, _) = compare(workload(cubes=Contender(lambda x: (x**3,), truth=lambda x: (x**3,))), "cpu", RATES, rounds=2)
+    row, *_ = compare(workload(cubes=Contender(lambda x: (x**3,), truth=lambda x: (x**3,))), "cpu", RATES, rounds=2)
     assert row.error == 0
 
 
@@ -79,8 +118,9 @@ def test_a_contender_without_a_backward_pass_keeps_its_forward_pass():
     ]
 
 
-def test_infinite_errors_are_recorded():
+def test_infinite_errors_are_wrong_and_recorded():
     rows = list(compare(workload(lost=Contender(lambda x: (x**2 / 0,))), "cpu", RATES, rounds=2))
+    assert rows[0].failure.startswith("wrong: error inf")
     assert json.loads(json.dumps(record(rows, RATES), allow_nan=False))["rows"][0]["error"] == "inf"
 
 
@@ -122,3 +162,14 @@ def test_ceilings_of_the_cpu_are_plausible():
     assert 1e8 < found.bytes < 1e13
     assert 1e8 < found.flops["ieee"] < 1e14
     assert found.flops["tf32"] == found.flops["ieee"]
+
+
+def test_what_was_measured_is_recorded():
+    (first, *_) = rows = list(compare(workload(torch=Contender(squares)), "cpu", RATES, rounds=4))
+    found = json.loads(json.dumps(record(rows, RATES), allow_nan=False))
+    assert found["environment"]["allocator"]["library"]
+    row = found["rows"][0]
+    assert row["seconds"] == list(first.seconds)
+    assert row["how"]["timed_on"] == "cpu"
+    assert row["rounds"] == first.samples.rounds
+    assert (row["memory"], row["comparison"], row["failure"]) == (16, None, "")

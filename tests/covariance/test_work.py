@@ -37,7 +37,7 @@ def test_every_lag_has_one_interior_piece_at_full_sampling(k):
 
 
 def test_interior_and_border_of_one_row():
-    # of three offsets in a row of 7 pixels, padded by one. Lag 0: windows 0-5, 0-6 and 1-6; lag 1: 0-5 twice; lag 2: 0-4
+    # three offsets in a row of 7 pixels, padded by one. Lag 0: windows 0-5, 0-6 and 1-6; lag 1: 0-5 twice; lag 2: 0-4
     work = LaggedWork.of((1, 1, 1, 7), Patches.of((1, 3), padding=(0, 1)))
     assert work.interior == Share(3, 5 + 6 + 5)
     assert work.border == Share(2, 2)

@@ -1,62 +1,34 @@
 """The report on a terminal, or in a log."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
+from ndbench.progress import Steps
+from ndbench.progress import console as terminal
 from ndbench.verify.runner import Case, Report
 from ndbench.verify.verdict import Status, Verdict
 
 NOT_RUN = "·"
-LOG_WIDTH = 160
-"""Columns of a log: wide enough for the widest table."""
 MOST_COLUMNS = 8
 """Checks in one table."""
 
 
-def _console() -> Console:
-    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
-
-
-class Progress:
-    """A progress bar on a terminal; elsewhere a plain line at every tenth of the way."""
+class Progress(Steps):
+    """The way through the cases of a verification, and how many have failed."""
 
     def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
+        super().__init__("verify", total)
         self.failed = 0
-        columns = TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        self.bar = Bar(*columns, TextColumn("{task.description}"), transient=True) if sys.stdout.isatty() else None
-        self.task = self.bar.add_task("", total=total) if self.bar else None
-
-    def __enter__(self) -> Self:
-        if self.bar:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
 
     def advance(self, case: Case, verdict: Verdict) -> None:
         """One more case is done."""
-        self.done += 1
         self.failed += verdict.status == Status.FAILED
-        if self.bar and self.task is not None:
-            self.bar.update(self.task, advance=1, description=f"{self.failed} failed  {escape(case.problem.name)}")
-        elif self.done * 10 // self.total > (self.done - 1) * 10 // self.total:
-            _console().print(f"verify {self.done}/{self.total}, {self.failed} failed", highlight=False)
+        self.step(f"{self.failed} failed", case.problem.name)
 
 
 def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
@@ -66,7 +38,7 @@ def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
         report: what to show.
         elsewhere: names of the implementations that run on other devices.
     """
-    console = _console()
+    console = terminal()
     for operation in dict.fromkeys(v.operation for v in report.verdicts):
         mine = [v for v in report.verdicts if v.operation == operation]
         checks = list(dict.fromkeys(v.check for v in mine))

@@ -1,12 +1,12 @@
 """The table on a terminal, or in a log."""
 
-import sys
 from collections.abc import Sequence
+from functools import partial
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ndbench.progress import console as terminal
 from ndbench.verify.resources.columns import cells
 from ndbench.verify.resources.survey import Row
 
@@ -14,9 +14,7 @@ LOG_WIDTH = 200
 LEFT = ("variant", "target", "gates")
 
 
-def console() -> Console:
-    """The terminal, or a wide log."""
-    return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
+console = partial(terminal, LOG_WIDTH)
 
 
 def progress(done: int, total: int) -> None:

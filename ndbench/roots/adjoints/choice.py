@@ -60,7 +60,9 @@ def recurrence_for(A: Tensor, adjoint: str, iteration: Coupled | ProductForm | N
         return exact if adjoint != "auto" or recorded(A) else Recomputed(exact)
     if adjoint == "auto" and not recorded(A):
         return Recomputed(iteration)
-    if adjoint == "eigenbasis" or (adjoint == "auto" and _suits_the_eigenbasis(A, iteration)):
+    if adjoint == "eigenbasis" or (
+        adjoint == "auto" and suits_the_eigenbasis(A.shape[-1], A.dtype, A.device.type, iteration)
+    ):
         return Eigenbasis(iteration)
     return iteration
 
@@ -70,8 +72,9 @@ def recorded(A: Tensor) -> bool:
     return torch.is_grad_enabled() and A.requires_grad
 
 
-def _suits_the_eigenbasis(A: Tensor, iteration: Coupled | ProductForm) -> bool:
-    if A.device.type != "cpu" or A.dtype.itemsize < 4 or A.shape[-1] < SMALLEST_ORDER:
+def suits_the_eigenbasis(n: int, dtype: torch.dtype, device: str, iteration: Coupled | ProductForm) -> bool:
+    """Whether the eigenbasis is the better place for these steps of matrices of order n."""
+    if device != "cpu" or dtype.itemsize < 4 or n < SMALLEST_ORDER:
         return False
     # the product form converges for every eigenvalue, so it magnifies by the condition number
     if not isinstance(iteration, Coupled) or len(iteration.coefficients) < FEWEST_STEPS:

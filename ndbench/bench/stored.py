@@ -1,0 +1,82 @@
+"""A run that was stored, and what a new one says against it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ndbench.bench.run import Row
+from ndbench.timing import Comparison, Samples, compare
+from ndbench.timing.comparison import require_comparable
+
+NOTE = """The stored run is another job: what the machine did between the two is in no interval. A difference below the
+noise that a contender has from itself within one job is none, and one above it may still be the machine's. To judge a
+change, time both versions in one job."""
+
+Key = tuple[str, str, str]
+
+
+class Unreadable(ValueError):
+    """The file holds no run of `ndbench bench`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of the new run against the same row of the stored one."""
+
+    row: Row
+    base: Samples
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run read from a file.
+
+    Attributes:
+        environment: where it ran.
+        rows: by workload, contender and direction, those that were timed.
+    """
+
+    environment: Mapping[str, Any]
+    rows: Mapping[Key, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Stored":
+        """Read what `ndbench bench --json` wrote.
+
+        Raises:
+            Unreadable: if the file cannot be read, or holds something else.
+        """
+        try:
+            found = json.loads(path.read_text())
+            rows = {(row["workload"], row["contender"], row["direction"]): row for row in found["rows"]}
+            return cls(found["environment"], {key: row for key, row in rows.items() if row["seconds"]})
+        except OSError as error:
+            raise Unreadable(error.strerror or str(error)) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unreadable("it is no file that ndbench bench --json wrote") from error
+
+    def require_comparable(self, environment: Mapping[str, Any], device: str) -> None:
+        """Refuse a run on another device.
+
+        Raises:
+            Incomparable: with what differs.
+        """
+        timed_on = {self._samples(key).provenance.get("timed_on") for key in self.rows} - {None}
+        ours = {"timed_on": timed_on.pop()} if timed_on else {}
+        require_comparable({**self.environment, **ours}, {**environment, "timed_on": device})
+
+    def changes(self, rows: Iterable[Row]) -> Iterator[Change]:
+        """Compare every row that both have, above the noise of both."""
+        for row in rows:
+            key = row.workload, row.contender, row.direction
+            if key in self.rows and row.samples and min(row.seconds) > 0:
+                base = self._samples(key)
+                floor = max(row.noise, float(self.rows[key].get("noise", 0)))
+                yield Change(row, base, compare(base, row.samples, floor=floor, paired=False))
+
+    def _samples(self, key: Key) -> Samples:
+        row = self.rows[key]
+        return Samples.of_record({**row, "provenance": {**self.environment, **row.get("how", {})}, "rounds": ""})

@@ -1,0 +1,80 @@
+"""What is printed: times with quartiles, errors, memory, and what the comparisons say."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from ndbench.bench.ceilings import Ceilings
+from ndbench.bench.run import Row
+from ndbench.bench.stored import Change
+from ndbench.timing import SHORT, Comparison, Samples
+
+MIB = 2**20
+COLUMNS = ("us: quartile", "median", "quartile", "of floor", "time / first", "verdict", "error", "allowed", "peak MiB")
+
+
+def table(name: str, rows: Sequence[Row]) -> Table:
+    """Microseconds as quartiles, the fraction of the floor forward, the time over that of the first, error, memory."""
+    found = Table(title=escape(name), title_justify="left")
+    found.add_column("implementation", no_wrap=True)
+    for column in ("direction", *COLUMNS):
+        found.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        found.add_row(escape(row.contender), row.direction, *_figures(row), style="red" if row.failure else None)
+    return found
+
+
+def notes(rows: Sequence[Row]) -> Iterable[str]:
+    """Yield what failed and why, how large the noise was, and which times are those of launches."""
+    for row in rows:
+        if row.failure:
+            yield f"not timed: {row.contender}, {row.direction}: {row.failure}"
+    noise = {row.direction: row.noise for row in rows if row.samples and not row.captured}
+    for direction, relative in noise.items():
+        yield f"noise: {direction}, the first contender timed twice differs from itself by {relative:.1%}"
+    if any(_launch_bound(row) for row in rows):
+        yield f"* below {1e6 * SHORT:.0f} us a call is timed by its launch; the row of its graph is the time of the GPU"
+
+
+def changes(found: Iterable[Change]) -> Table:
+    """The lower quartiles of the stored and of the new run in microseconds, and what is said of the difference."""
+    listed = Table(title="against the stored run", title_justify="left")
+    for column in ("workload", "implementation", "direction"):
+        listed.add_column(column, no_wrap=True)
+    for column in ("us: stored", "now", "now / stored", "verdict"):
+        listed.add_column(column, justify="right", no_wrap=True)
+    for change in found:
+        row = change.row
+        quartiles = (f"{1e6 * samples.typical:.1f}" for samples in (change.base, Samples(row.seconds)))
+        said = _said(change.comparison)
+        listed.add_row(escape(row.workload), escape(row.contender), row.direction, *quartiles, *said)
+    return listed
+
+
+def rates(found: Ceilings) -> str:
+    """One line with the measured ceilings."""
+    products = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in found.flops.items())
+    return f"measured ceilings: {found.bytes / 1e9:.0f} GB/s; Tflop/s of float32 products: {products}"
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    accuracy = (f"{row.error:.1e}", f"{row.allowed:.1e}") if row.allowed == row.allowed else ("", "")
+    memory = "" if row.memory is None else f"{row.memory / MIB:.2f}"
+    if not row.samples:
+        return ("wrong" if row.failure.startswith("wrong") else "failed", *[""] * 5, *accuracy, memory)
+    times = [f"{1e6 * quartile:.1f}" for quartile in row.samples.quartiles]
+    times[1] += "*" if _launch_bound(row) else ""
+    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" else ""
+    said = _said(row.comparison) if row.comparison else ("", "")
+    return (*times, fraction, *said, *accuracy, memory)
+
+
+def _said(comparison: Comparison) -> tuple[str, str]:
+    return f"{comparison.ratio:.3g}", str(comparison.verdict)
+
+
+def _launch_bound(row: Row) -> bool:
+    if not row.samples or row.captured or row.samples.provenance.get("timed_on") != "cuda":
+        return False
+    return row.samples.quartiles[1] < SHORT

@@ -1,0 +1,95 @@
+"""What is printed of a run."""
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from ndbench.bench.ceilings import Ceilings
+from ndbench.bench.stored import Change
+from ndbench.bench.tables import changes, notes, rates, table
+from ndbench.timing import compare
+from tests.bench.synthetic_rows import WRONG, compared, row, times
+
+
+def lines(shown):
+    out = io.StringIO()
+    Console(file=out, width=200).print(shown)
+    return [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in out.getvalue().splitlines()
+    ]
+
+
+def cells(shown, contender):
+    (found,) = [line for line in lines(shown) if contender in line]
+    return found
+
+
+def test_every_column_has_a_heading_with_its_unit():
+    (heading,) = [line for line in lines(table("squares", [row()])) if "implementation" in line]
+    assert heading == [
+        "implementation",
+        "direction",
+        "us: quartile",
+        "median",
+        "quartile",
+        "of floor",
+        "time / first",
+        "verdict",
+        "error",
+        "allowed",
+        "peak MiB",
+    ]
+
+
+def test_a_row_has_quartiles_error_floor_and_memory():
+    found = cells(table("squares", [row()]), "torch")
+    assert found == ["torch", "forward", "1007.0", "1015.0", "1023.0", "10%", "", "", "1.0e-07", "1.0e-06", "1.00"]
+
+
+def test_a_backward_pass_has_no_floor():
+    assert cells(table("squares", [row(direction="forward+backward")]), "torch")[5] == ""
+
+
+def test_a_comparison_is_said():
+    assert cells(table("squares", [row(), compared(1.5)]), "other")[6:8] == ["1.5", "slower"]
+    assert cells(table("squares", [row(), compared(1.0)]), "other")[6:8] == ["1", "same"]
+
+
+def test_a_wrong_contender_has_its_error_and_no_time():
+    found = cells(table("squares", [row(), WRONG]), "off")
+    assert found == ["off", "forward", "wrong", "", "", "", "", "", "5.0e-01", "1.0e-06", ""]
+
+
+def test_a_contender_that_raised_has_nothing():
+    raised = row(
+        "broken", samples=None, error=float("nan"), allowed=float("nan"), memory=None, failure="ValueError: no"
+    )
+    assert cells(table("squares", [raised]), "broken")[2:] == ["failed"] + [""] * 8
+
+
+def test_notes_tell_failures_and_noise():
+    assert list(notes([row(), WRONG])) == [
+        "not timed: off, forward: wrong: error 5.0e-01, its precision allows 1.0e-06",
+        "noise: forward, the first contender timed twice differs from itself by 1.0%",
+    ]
+
+
+def test_times_of_launches_are_marked_on_a_gpu():
+    short = row(samples=times(0.012, timed_on="cuda"))
+    assert cells(table("squares", [short]), "torch")[3] == "12.2*"
+    assert any("below 20 us" in note for note in notes([short]))
+    graph = row(samples=replace(times(0.012, timed_on="cuda"), captured=True))
+    assert cells(table("squares", [graph]), "torch")[3] == "12.2"
+    assert not any("below 20 us" in note for note in notes([graph, row(samples=times(0.012))]))
+
+
+def test_changes_tell_both_quartiles_and_the_verdict():
+    head = row(factor=2.0)
+    found = lines(changes([Change(head, times(), compare(times(), head.samples))]))
+    assert ["squares", "torch", "forward", "1007.0", "2014.0", "2", "slower"] in found
+
+
+def test_rates_have_units():
+    found = rates(Ceilings(bytes=4.3e12, flops={"tf32": 4e14, "ieee": 6.7e13}))
+    assert found == "measured ceilings: 4300 GB/s; Tflop/s of float32 products: tf32 400.00, ieee 67.00"

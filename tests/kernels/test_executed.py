@@ -1,0 +1,125 @@
+"""The models of executed products against the dots that the interpreter executes, launch by launch."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from ndbench.cost import kernels as model
+from ndbench.cost.counting import count_dots
+from ndbench.covariance import Patches
+from ndbench.kernels import covariance, newton_schulz
+from ndbench.kernels.covariance.adjoint import adjoint
+from ndbench.kernels.denman_beavers import ProductFormKernels, tiles
+from ndbench.kernels.runtime import interpreted
+from ndbench.roots.adjoints import Coupled, ProductForm
+from ndbench.roots.coefficients import LIMITS
+
+pytestmark = pytest.mark.skipif(not interpreted(), reason="what is executed is counted in the interpreter")
+
+GEOMETRIES = [
+    ((2, 4, 6, 5), Patches.of(3, padding=1, block=2)),
+    ((1, 6, 9, 8), Patches.of((2, 3), stride=(1, 2), dilation=(1, 2), block=3, pooled=False)),
+    ((3, 4, 7, 7), Patches.of(2, padding=1, stride=2, block=2, grouping="interleaved")),
+    # more rows than a chunk holds, and classes of more channels than a tile
+    ((1, 2, 38, 27), Patches.of(1)),
+    ((1, 66, 1, 3), Patches.of((1, 2))),
+]
+COUPLED = {
+    "cubic": Coupled((LIMITS[3],) * 2),
+    "quintic": Coupled((LIMITS[5],) * 2),
+    "one": Coupled((LIMITS[3],)),
+}
+PRODUCT_FORM = ProductForm(steps=2, scaled_steps=1)
+
+
+def executed(function):
+    """Names and flops of the launches that multiply."""
+    return [(launch.kernel, launch.flops) for launch in count_dots(function) if launch.flops]
+
+
+def multiplying(launches):
+    return [launch for launch in launches if launch[1]]
+
+
+def input_of(shape, memory_format):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return x.to(memory_format=memory_format)
+
+
+def matrices(n, count=1):
+    return torch.eye(n).repeat(count, 1, 1)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize(("shape", "patches"), GEOMETRIES, ids=str)
+def test_covariances(shape, patches, memory_format):
+    x = input_of(shape, memory_format)
+    mean, cov = covariance.im2col(x, patches, "ieee")
+    assert executed(lambda: covariance.im2col(x, patches, "ieee")) == model.im2col(x, patches)
+    assert executed(lambda: covariance.lagged(x, patches, "ieee")) == model.lagged(x, patches)
+    found = executed(lambda: adjoint(x, mean, mean, cov, patches, precision="ieee"))
+    assert found == model.covariance_adjoint(x, patches)
+
+
+@pytest.mark.parametrize("n", [5, 20, 40, 100, 130])
+@pytest.mark.parametrize("name", COUPLED)
+def test_coupled_steps(n, name):
+    kernels = newton_schulz.CoupledKernels(COUPLED[name], "ieee")
+    A = matrices(n, 1 if n > 64 else 2)
+    assert executed(lambda: kernels.run(A)) == multiplying(model.coupled(A, COUPLED[name]))
+    assert executed(lambda: kernels.pull_back(A, (), A)) == multiplying(model.coupled_adjoint(A, COUPLED[name]))
+
+
+def test_parts_of_a_batch_are_launches_of_their_own(monkeypatch):
+    monkeypatch.setattr(newton_schulz.tiled, "SCRATCH_BYTES", 1)
+    A = matrices(130, 2)
+    found = executed(lambda: newton_schulz.CoupledKernels(COUPLED["cubic"], "ieee").run(A))
+    assert found == multiplying(model.coupled(A, COUPLED["cubic"]))
+    # two groups of phases for each step but the last, which has one
+    assert len(found) == 2 * 3
+
+
+@pytest.mark.parametrize("n", [5, 30, 40, 70])
+def test_product_form(n):
+    kernels = ProductFormKernels(PRODUCT_FORM, "ieee", keep=True)
+    A = matrices(n, 2)
+    D, *saved = kernels.run(A)
+    assert executed(lambda: kernels.run(A)) == model.product_form(A, PRODUCT_FORM)
+    assert executed(lambda: kernels.pull_back(A, tuple(saved), D)) == model.product_form_adjoint(A, PRODUCT_FORM)
+
+
+def test_tiles_of_another_size(monkeypatch):
+    monkeypatch.setattr(tiles, "TILES_TO_FILL_A_DEVICE", 1)
+    test_product_form(70)
+
+
+def one_dot_more(of, *arguments):
+    kernel, flops = of(*arguments)[0]
+    return [(kernel, flops + model.dot(16, 16, 16)), *of(*arguments)[1:]]
+
+
+@pytest.mark.parametrize("name", ["im2col", "lagged", "covariance_adjoint"])
+def test_a_wrong_model_of_a_covariance_is_caught(name, monkeypatch):
+    monkeypatch.setattr(model, name, partial(one_dot_more, getattr(model, name)))
+    with pytest.raises(AssertionError):
+        test_covariances(*GEOMETRIES[0], torch.contiguous_format)
+
+
+@pytest.mark.parametrize("name", ["coupled", "coupled_adjoint"])
+def test_a_wrong_model_of_steps_is_caught(name, monkeypatch):
+    monkeypatch.setattr(model, name, partial(one_dot_more, getattr(model, name)))
+    with pytest.raises(AssertionError):
+        test_coupled_steps(5, "cubic")
+
+
+@pytest.mark.parametrize("name", ["product_form", "product_form_adjoint"])
+def test_a_wrong_model_of_the_product_form_is_caught(name, monkeypatch):
+    monkeypatch.setattr(model, name, partial(one_dot_more, getattr(model, name)))
+    with pytest.raises(AssertionError):
+        test_product_form(5)
+
+
+def test_eliminations_are_of_leading_order():
+    assert model.elimination(matrices(5, 2), PRODUCT_FORM) == 3 * 2 * 2 * 5 * 16**2
+    assert model.elimination(matrices(70), PRODUCT_FORM) == 0
