@@ -68,6 +68,8 @@ CHANGES = (
     Change("slower", SLOWER, (TIMES,), {"time_call": 1}),
     Change("less-accurate", LESS_ACCURATE, (ERRORS,), {"track_error": 1}),
 )
+VERDICT = re.compile(r"\||.*BENCHMARKS|PERFORMANCE")
+"""Lines of asv's table, and of its conclusion."""
 
 
 def main():
@@ -99,7 +101,7 @@ def found_wrong(clone, change, rounds):
     benchmarks = [word for benchmark in change.benchmarks for word in ("--bench", benchmark)]
     how = ("--interleave-rounds", "--factor", "1.5", "--attribute", f"rounds={rounds}", *benchmarks)
     table = asv(clone, "continuous", *how, "before", change.name)
-    print(f"\n## {change.name}\n\n{table[table.find('| Change') :]}", flush=True)
+    print(f"\n## {change.name}\n", *filter(VERDICT.match, table.splitlines()), sep="\n", flush=True)
     counted = count(table)
     if counted != change.flagged:
         yield f"{change.name}: asv flagged {counted or 'nothing'}, and not {change.flagged or 'nothing'}"

@@ -75,7 +75,7 @@ def fetch(folder):
     npm = shutil.which("npm")
     if not npm:
         raise ValueError("npm is not there to fetch libraries with; the site loads them from content networks")
-    quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     with tempfile.TemporaryDirectory() as scratch:
         command = [npm, "install", *quiet, f"--prefix={scratch}", *PACKAGES]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
