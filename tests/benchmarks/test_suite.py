@@ -51,6 +51,10 @@ def test_the_suite_loads_nothing_that_a_commit_may_lack():
     assert done.stdout == "set()\n", done.stderr
 
 
+def test_asv_finds_no_problem_in_it(asv):
+    assert "No problems found" in asv("check", "--environment", f"existing:{sys.executable}")
+
+
 def test_figures_are_counted_and_repeat_exactly():
     first, second = (measurement.figures("forward", cpu=((CASE[1],), (CASE[2],))) for _ in range(2))
     assert first[CASE] == second[CASE]
