@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.regressions import CHANGED, CHANGES, ROOT, count
+from benchmarks.regressions import CHANGED, CHANGES, ROOT, count, same
 from ndbench.cost.counting import count as counted
 from ndbench.problems import MatrixProblem
 from ndbench.roots import newton_schulz
@@ -53,3 +53,22 @@ def test_flagged_benchmarks_are_counted_and_others_are_not():
 
 def test_nothing_is_flagged_in_what_asv_says_without_a_table():
     assert count("BENCHMARKS NOT SIGNIFICANTLY CHANGED.") == {}
+
+
+@pytest.mark.parametrize(
+    ("mark", "after", "ratio", "expected"),
+    [
+        (" ", "4.629e-07", "1.00", True),
+        (" ", "4.629e-07", "1", True),
+        # the last digit of a double, which the ratio does not show
+        ("+", "4.6290000000000001e-07", "1.00", False),
+        ("-", "4.628e-07", "1.00", False),
+        (" ", "n/a", "n/a", False),
+        ("!", "failed", "n/a", False),
+    ],
+)
+def test_a_tracked_figure_is_the_same_where_nothing_is_marked_and_nothing_missing(mark, after, ratio, expected):
+    name = "inverse_sqrt.Figures.track_error('newton_schulz-T5-n288-b1', 'bmm chain')"
+    table = f"| Change |\n| {mark}        | 4.629e-07 | {after} | {ratio}    | {name}       |\n"
+    assert same(table, "track_error") is expected
+    assert not same(table, "track_flops")
