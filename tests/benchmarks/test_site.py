@@ -122,3 +122,11 @@ def test_a_library_that_is_not_the_one_asked_for_is_refused(tmp_path, name, mess
     found = REMOTE.search(f'<script src="https://somewhere.example/{name}" integrity="sha256-AAAA">')
     with pytest.raises(ValueError, match=message):
         local(found, tmp_path)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_machine_without_a_browser_fails_in_ci_and_skips_elsewhere(monkeypatch, ci, outcome):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="chromium not found"):
+        require("chromium")
