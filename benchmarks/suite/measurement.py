@@ -41,6 +41,9 @@ class Called(Measured):
 
 
 class Timed(Called):
+    # samples of a round: at least, at most, and while so many seconds last; ten did not tell a factor of two from noise
+    repeat = (10, 30, 10.0)
+
     def time_call(self, *_):
         self.run()
 
