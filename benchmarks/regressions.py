@@ -75,7 +75,9 @@ VERDICT = re.compile(r"\||.*BENCHMARKS|PERFORMANCE")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2, help="of asv, each in processes of their own")
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="of asv, in processes of their own; less than half may be disturbed"
+    )
     parser.add_argument("--folder", type=Path, help="to work in, and to keep with asv's environment for another time")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
