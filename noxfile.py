@@ -5,6 +5,7 @@ All sessions share one virtual environment, .nox/ndbench, made from constraints.
 
 import hashlib
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -104,6 +105,41 @@ def aot(session: nox.Session) -> None:
     """Compile every kernel for five architectures and judge what came out; arguments after -- go to the command."""
     table = str(ROOT / ".nox" / "resources.json")
     run(session, "python", "-m", "ndbench.verify.resources", "--json", table, *session.posargs)
+
+
+@nox.session
+def asv(session: nox.Session) -> None:
+    """Benchmark HEAD, once each, and publish what is known of all commits; arguments after -- go to `asv run`."""
+    run(session, "asv", "machine", "--yes")
+    run(session, "asv", "run", *(session.posargs or ["--quick", "HEAD^!"]))
+    publish(session)
+
+
+@nox.session
+def history(session: nox.Session) -> None:
+    """Benchmark a range of commits, and publish: `nox -s history -- A..B [options of asv run]`."""
+    if not session.posargs:
+        session.error("which commits? for example: nox -s history -- HEAD~5..HEAD --steps 3")
+    run(session, "asv", "machine", "--yes")
+    run(session, "asv", "run", *session.posargs)
+    publish(session)
+
+
+def publish(session: nox.Session) -> None:
+    """Make the site of all results, with its libraries where npm is there to fetch them, and say where it is."""
+    site = ROOT / ".asv" / "html"
+    run(session, "asv", "publish")
+    if shutil.which("npm"):
+        run(session, "python", "-m", "benchmarks.site", str(site))
+    else:
+        session.warn("npm is not there: a browser loads the site's libraries from content networks")
+    session.log(f"the site is in {site}; to look at it: {SHARED / 'bin' / 'asv'} preview")
+
+
+@nox.session
+def regressions(session: nox.Session) -> None:
+    """Show that asv flags a slowdown and an accuracy loss in a scratch clone, and not a comment; takes minutes."""
+    run(session, "python", "-m", "benchmarks.regressions", *session.posargs)
 
 
 @nox.session

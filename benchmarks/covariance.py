@@ -1,4 +1,4 @@
-"""Time of the patch covariance by algorithm; `python -m benchmarks.covariance` prints them side by side."""
+"""Times of the patch covariance by algorithm: `python -m benchmarks.covariance` prints them side by side."""
 
 import statistics
 import time
@@ -20,20 +20,6 @@ LAYERS = {
     "16x512x4x4 k3": ((16, 512, 4, 4), {"kernel_size": 3, "padding": 1, "block": 64}),
     "8x64x56x56 k3 stride 3": ((8, 64, 56, 56), {"kernel_size": 3, "padding": 1, "block": 64, "stride": 3}),
 }
-
-
-class PatchCovariance:
-    """One layer's input, float32."""
-
-    params = (list(ALGORITHMS), list(LAYERS))
-    param_names = ("algorithm", "layer")
-    version = "1"
-
-    def setup(self, algorithm, layer):
-        self.x, self.arguments = question(layer)
-
-    def time_forward(self, algorithm, layer):
-        patch_covariance(self.x, algorithm=algorithm, **self.arguments)
 
 
 def question(layer):

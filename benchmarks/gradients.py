@@ -40,31 +40,6 @@ def side(name, steps=STEPS):
     return partial(inverse_sqrt, steps=steps, check=False, adjoint=name)
 
 
-class InverseSqrtGradient:
-    """Newton-Schulz, T = 5, of one matrix of condition 1000, float32: forward and backward."""
-
-    params = (list(SIDES), [64, 288, 576])
-    param_names = ("adjoint", "n")
-    version = "1"
-
-    def setup(self, adjoint, n):
-        self.A, self.G = question(n)
-        self.function = side(adjoint)
-
-    def time_forward_and_backward(self, adjoint, n):
-        gradient(self.function, self.A, self.G)
-
-    def track_extra_memory(self, adjoint, n):
-        return extra_memory(self.function, self.A, self.G)
-
-    track_extra_memory.unit = "bytes"
-
-    def track_error(self, adjoint, n):
-        return error(self.function, self.A, self.G)
-
-    track_error.unit = "relative Frobenius distance"
-
-
 def question(n, dtype=torch.float32):
     A = MatrixProblem("geometric", n, 1e3, batch=1, dtype=dtype).matrices()[0]
     G = torch.randn(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64).to(dtype)

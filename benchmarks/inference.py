@@ -67,22 +67,6 @@ def resnet():
 NETWORKS = {"vgg": vgg, "resnet": resnet}
 
 
-class Forward:
-    """Evaluation of 16 images of 32 x 32 pixels."""
-
-    params = (list(NETWORKS), [PLAIN, "batch normalization", "converted", "folded"])
-    param_names = ("network", "form")
-    version = "1"
-
-    def setup(self, network, form):
-        self.x = images(16, 32)
-        self.model = forms(NETWORKS[network], self.x)[form]
-
-    def time_forward(self, network, form):
-        with torch.inference_mode():
-            self.model(self.x)
-
-
 def images(batch, size):
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
 

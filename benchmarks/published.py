@@ -12,7 +12,7 @@ A training step takes every operation of the published layer in its order, with 
 8. the convolution.
 
 It serves one group and kernels above 1, and trains only. For use there is `ndbench.layers.published`, which gives the
-same results; `tests/test_benchmarks.py` holds this rendering to it.
+same results; `tests/benchmarks/test_published.py` holds this rendering to it.
 
 References:
     Ye et al., Network Deconvolution, ICLR 2020, and the code published with it (models/deconv.py).

@@ -23,48 +23,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ndbench.bench.networks import WAYS, network
 from ndbench.images import PHOTOGRAPHS, photograph
-from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear
 from ndbench.timing import interleaved
 
 DOCS = Path(__file__).parents[1] / "docs"
-WAYS = {
-    "batch normalization": "batchnorm",
-    "channel deconvolution": "channel",
-    "full deconvolution": "full",
-}
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 CHOOSING = (100, 101)
 """Seeds with which the learning rate is chosen."""
 
 BATCH = 64
 CROP = 24
-CHANNELS = (16, 32, 32)
-BLOCK = 16
-"""As in the paper: "usually we set G ~ 16"."""
-
 SAMPLING_STRIDES = {"digits": 1, "crops": 3}
 """3 is the default; of the last layer's 4 x 4 pixels of a digit it leaves fewer patches than a patch has numbers."""
-
-
-def network(way, classes, sampling_stride):
-    """Three convolutions, the mean of all pixels, and a linear layer."""
-    layers = []
-    for index, (inputs, outputs) in enumerate(zip((1, *CHANNELS), CHANNELS, strict=False)):
-        sizes = (inputs, outputs, 3, 1 if index == 0 else 2, 1)
-        if way == "channel":
-            layers.append(ChannelDeconv2d(inputs, block=BLOCK, sampling_stride=sampling_stride))
-        layers.append(
-            Deconv2d(*sizes, block=BLOCK, sampling_stride=sampling_stride) if way == "full" else nn.Conv2d(*sizes)
-        )
-        if way == "batchnorm":
-            layers.append(nn.BatchNorm2d(outputs))
-        layers.append(nn.ReLU())
-    linear = nn.Linear if way == "batchnorm" else DeconvLinear
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(CHANNELS[-1], classes))
 
 
 def digits(seed):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ndbench.bench import covariance, roots
 from ndbench.bench.gradients import gradients
 from ndbench.bench.layers import layers
+from ndbench.bench.networks import networks
 from ndbench.bench.workloads import Workload
 
 
@@ -17,8 +18,8 @@ def workloads(device: str) -> Sequence[Workload]:
     """
     if device == "cuda":
         first, rest = roots.WORKLOADS[: roots.TARGETS], roots.WORKLOADS[roots.TARGETS :]
-        return (*first, *covariance.WORKLOADS, *rest, *gradients(device), *layers(device))
-    found = (*roots.SMALL, *covariance.SMALL, *gradients(device), *layers(device))
+        return (*first, *covariance.WORKLOADS, *rest, *gradients(device), *layers(device), *networks(device))
+    found = (*roots.SMALL, *covariance.SMALL, *gradients(device), *layers(device), *networks(device))
     return sorted(found, key=lambda workload: workload.large)
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -88,10 +88,18 @@ def count(function: Function) -> Count:
         >>> count(lambda: A @ A.T)
         Count(flops=72, by_operator={'aten.mm': 72})
     """
-    with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
+    counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    with counter:
         function()
     found = counter.get_flop_counts().get("Global", {})
     return Count(sum(found.values()), {str(operator): flops for operator, flops in found.items()})
+
+
+class _NoModules(nullcontext[None]):
+    """In place of PyTorch's tracker of modules, which breaks autograd.grad for the input of a module."""
+
+    parents = ("Global",)
 
 
 def peak_memory(function: Function, device: str = "cpu") -> int:

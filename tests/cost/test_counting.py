@@ -77,3 +77,12 @@ def test_freeing_what_existed_before_is_no_memory():
 def test_compiled_kernels_are_not_counted():
     with pytest.raises(RuntimeError, match="TRITON_INTERPRET=1 before Python starts"):
         count_dots(lambda: None)
+
+
+def test_a_gradient_for_the_input_of_a_module_is_counted():
+    layer, x = torch.nn.Linear(4, 5, bias=False), torch.ones(3, 4, requires_grad=True)
+
+    def gradients():
+        torch.autograd.grad(layer(x).sum(), (x, layer.weight))
+
+    assert count(gradients).flops == 3 * 2 * 3 * 4 * 5

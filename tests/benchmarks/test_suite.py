@@ -1,0 +1,136 @@
+"""The asv suite: what it names is there, what it tracks is right, and what a commit lacks is skipped aloud."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.suite import (
+    covariance,
+    covariance_gradients,
+    inverse_sqrt,
+    layers,
+    measurement,
+    networks,
+    resources,
+    root_gradients,
+)
+from ndbench.bench import registry
+from ndbench.verify.resources.collection import all_variants
+from ndbench.verify.resources.targets import TARGETS
+from tests.benchmarks.conftest import BENCHMARK, ROOT
+
+SUBJECTS = (covariance, covariance_gradients, inverse_sqrt, layers, networks, root_gradients)
+CASE = ("cpu", "newton_schulz-T5-n32-b16", "bmm chain")
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.__name__.rpartition(".")[2])
+def test_every_workload_and_implementation_is_there(subject):
+    for workload, implementation in product(*subject.CPU):
+        assert implementation in registry.workload(workload, "cpu").contenders("cpu")
+    for workload in subject.CUDA[0]:
+        registry.workload(workload, "cuda")
+
+
+def test_every_kernel_has_a_variant_and_every_target_is_one():
+    known = {resources.general_name(variant) for variant in all_variants()}
+    assert set(resources.VARIANTS) <= known
+    kernels = [{name.partition("/")[0] for name in names} for names in (resources.VARIANTS, known)]
+    assert kernels[0] == kernels[1]
+    assert set(resources.TARGETS) <= {target.name for target in TARGETS}
+
+
+def test_the_suite_loads_nothing_that_a_commit_may_lack():
+    code = "import suite.resources, suite.networks, sys; print({'torch', 'ndbench'} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_asv_finds_no_problem_in_it(asv):
+    assert "No problems found" in asv("check", "--environment", f"existing:{sys.executable}")
+
+
+def test_figures_are_counted_and_repeat_exactly():
+    first, second = (measurement.figures("forward", cpu=((CASE[1],), (CASE[2],))) for _ in range(2))
+    assert first[CASE] == second[CASE]
+    # 12 products of 16 matrices
+    assert first[CASE]["flops"] == 12 * 16 * 2 * 32**3
+    assert 1e-8 < first[CASE]["error"] < 1e-6
+    # Y, Z, S and one product, 64 KiB each, at least
+    assert first[CASE]["peak memory"] >= 4 * 2**16
+    assert first[CASE]["bytes"] >= 12 * 3 * 2**16
+
+
+@pytest.fixture
+def sabotaged(monkeypatch):
+    """The case with another function."""
+
+    def sabotage(function):
+        workload = registry.workload(CASE[1], "cpu")
+        right = workload.contenders("cpu")[CASE[2]]
+        wrong = replace(right, function=lambda A: tuple(function(y) for y in right.function(A)))
+        found = replace(workload, contenders=lambda device: {CASE[2]: wrong})
+        monkeypatch.setattr(registry, "workload", lambda name, device: found)
+        measurement.call.cache_clear()
+        return measurement.error(*CASE, "forward")
+
+    yield sabotage
+    measurement.call.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "least", "most"),
+    [
+        (lambda D: D * (1 + 1e-4), 0.9e-4, 1.1e-4),
+        (lambda D: D * torch.nan, 1e16, 1e16),
+        (lambda D: D * torch.inf, 1e16, 1e16),
+        (torch.zeros_like, 1, 1),
+    ],
+)
+def test_a_wrong_answer_shows_in_the_error(sabotaged, wrong, least, most):
+    assert least <= sabotaged(wrong) <= most
+
+
+def test_what_raises_fails_its_own_benchmarks_alone(sabotaged):
+    def broken(D):
+        raise ZeroDivisionError("broken")
+
+    with pytest.raises(ZeroDivisionError):
+        sabotaged(broken)
+    failure = measurement.attempt(*CASE, "forward")
+    with pytest.raises(RuntimeError, match="broken"):
+        measurement.known({CASE: failure}, *CASE)
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (("cpu", "no-such-workload", "torch"), "no workload on cpu is called no-such-workload"),
+        (("cpu", CASE[1], "magic"), "lacks magic of newton_schulz-T5-n32-b16"),
+        pytest.param(
+            ("cuda", "newton_schulz-T5-n32-b1024", "torch"),
+            "there is no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
+        ),
+    ],
+)
+def test_what_is_not_there_is_skipped_with_the_reason(case, reason):
+    found = measurement.figures("forward", **{case[0]: ((case[1],), (case[2],))})
+    with pytest.raises(NotImplementedError, match=reason):
+        measurement.known(found, *case)
+
+
+def test_a_commit_without_workloads_is_skipped_aloud(asv, tmp_path, monkeypatch):
+    package = tmp_path / "ndbench"
+    package.mkdir()
+    Path(package, "__init__.py").write_text("")
+    monkeypatch.setitem(asv.variables, "ASV_PYTHONPATH", str(tmp_path))
+    printed = asv.measure("HEAD~2", rf"{BENCHMARK}|track_spills\(.*partials', 'sm_90'")
+    assert printed.count("n/a") >= 2
+    assert "this commit, or its environment, lacks ndbench.cost.counting" in printed
+    assert "this commit, or its environment, lacks ndbench.verify.resources.collection" in printed
