@@ -10,6 +10,7 @@ DIRECTIONS = {
     "covariance": ("forward", "forward+backward"),
     "gradient": ("forward+backward",),
     "layer": ("forward+backward",),
+    "network": ("forward+backward",),
 }
 """By kind of workload: a training step, and a gradient, are a forward with a backward pass."""
 

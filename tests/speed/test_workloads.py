@@ -23,3 +23,7 @@ def test_gradient(case, device, benchmark, request):
 
 def test_layer(case, device, benchmark, request):
     timed(case, device, benchmark, request.config)
+
+
+def test_network(case, device, benchmark, request):
+    timed(case, device, benchmark, request.config)
