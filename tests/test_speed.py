@@ -172,7 +172,9 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
         conftest.pytest_configure(SimpleNamespace(getoption=lambda *_: "cuda"))
 
 
-def test_the_second_run_compares_with_the_first(tmp_path):
+def test_the_second_run_compares_with_the_first(tmp_path, monkeypatch):
+    # pytest-benchmark would take the new processes for workers of pytest-xdist, and time nothing
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     command = [sys.executable, "-m", "pytest", "tests/speed", "--quiet", "-p", "no:cacheprovider", "--device", "cpu"]
     command += ["-k", f"test_root and {NAME} and torch and not backward", "--benchmark-enable", "--benchmark-autosave"]
     command += ["--benchmark-compare", f"--benchmark-storage={tmp_path}", "--benchmark-max-time=0.01"]

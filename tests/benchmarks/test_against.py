@@ -165,6 +165,8 @@ def test_root(case, benchmark, about):
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository without a suite, and a function that commits one in which the test "a" takes so many seconds."""
+    # pytest-benchmark would take the new processes for workers of pytest-xdist, and time nothing
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     root = tmp_path / "repository"
     (root / "tests" / "speed").mkdir(parents=True)
 
