@@ -1,7 +1,7 @@
 """Values and gradients of kernels at every order: masks, padding and tiles depend on it, and the choice of a kernel.
 
 On a GPU every entry takes all of its steps at every order. Triton's interpreter has no time for that. It takes them at
-one order of each kernel, and everywhere else the fewest that run every statement (`Implementation.fewest`): what T
+one order of each kernel (gradients on tiles apart), and everywhere else the fewest that run every statement (`Implementation.fewest`): what T
 steps add is how often a loop is run, with which numbers, and neither depends on the order.
 """
 
@@ -18,8 +18,11 @@ from ndbench.verify.gradients import roots
 from ndbench.verify.gradients.problems import RootGradientProblem
 from ndbench.verify.verdict import NotRun
 
-ALL_STEPS = (16, 32, 64, 96, 144)
-"""Orders at which the interpreter takes all steps: one for each size of registers and of scratch, and one for tiles."""
+ALL_STEPS = (16, 32, 64, 96)
+"""Orders at which the interpreter takes all steps: one for each size of registers and of scratch."""
+
+TILED = 144
+"""The order of tiles at which it takes all steps for values; for gradients they would take it a minute."""
 
 
 def value(implementation: Implementation, problem: MatrixProblem) -> Measurement:
@@ -28,7 +31,7 @@ def value(implementation: Implementation, problem: MatrixProblem) -> Measurement
     Raises:
         NotRun: for an entry with the kernels of another one, where that one is judged instead.
     """
-    return values.steps(_as_judged(implementation, problem), problem)
+    return values.steps(_as_judged(implementation, problem, (*ALL_STEPS, TILED)), problem)
 
 
 def gradient(implementation: Implementation, problem: MatrixProblem) -> Measurement:
@@ -37,7 +40,8 @@ def gradient(implementation: Implementation, problem: MatrixProblem) -> Measurem
     Raises:
         NotRun: for an entry with the kernels of another one, where that one is judged instead.
     """
-    return roots.closed_form(_as_judged(implementation, problem), RootGradientProblem(problem, symmetric=False))
+    judged = _as_judged(implementation, problem, ALL_STEPS)
+    return roots.closed_form(judged, RootGradientProblem(problem, symmetric=False))
 
 
 def orders(some: Sequence[int]) -> tuple[MatrixProblem, ...]:
@@ -45,8 +49,9 @@ def orders(some: Sequence[int]) -> tuple[MatrixProblem, ...]:
     return tuple(MatrixProblem("geometric", n, 10.0 if n > 1 else 1.0, batch=1) for n in some)
 
 
-def _as_judged(implementation: Implementation, problem: MatrixProblem) -> Implementation:
-    if implementation.devices[0] != "interpreter" or implementation.fewest is None or problem.n in ALL_STEPS:
+def _as_judged(implementation: Implementation, problem: MatrixProblem, whole: Sequence[int]) -> Implementation:
+    """What is judged: all steps on a GPU and, at the orders of `whole`, in the interpreter."""
+    if implementation.devices[0] != "interpreter" or implementation.fewest is None or problem.n in whole:
         return implementation
     if implementation.same_kernels:
         raise NotRun(f"judged by {implementation.same_kernels}, which takes fewer steps by the same kernels")

@@ -8,7 +8,7 @@ import torch
 from ndbench import inverse_sqrt
 from ndbench.catalog import CATALOG
 from ndbench.verify import kernels
-from ndbench.verify.kernel_orders import ALL_STEPS, ORDERS
+from ndbench.verify.kernel_orders import ALL_STEPS, ORDERS, TILED
 from ndbench.verify.verdict import Status
 
 ROOT = next(i for i in CATALOG if i.name == "newton_schulz.T5")
@@ -99,18 +99,20 @@ def test_values_that_are_wrong_at_one_order_are_caught(right):
     assert passed(VALUE, with_function(right, largest), (1, 16, 32, 33, 147)) == [True, True, True, False, False]
 
 
-@pytest.mark.parametrize("check", [VALUE, GRADIENT], ids=["value", "gradient"])
-def test_the_interpreter_is_held_to_two_steps_except_at_one_order_of_each_kernel(check):
+@pytest.mark.parametrize(
+    ("check", "whole"), [(VALUE, (*ALL_STEPS, TILED)), (GRADIENT, ALL_STEPS)], ids=["value", "gradient"]
+)
+def test_the_interpreter_is_held_to_two_steps_except_at_one_order_of_each_kernel(check, whole):
     def all_steps(A, **steps):
         return inverse_sqrt(A, steps=5)
 
     def two_steps(A, **steps):
         return inverse_sqrt(A, steps=2)
 
-    orders = (15, 16, 33, 64)
-    assert passed(check, replace(INTERPRETED, function=all_steps), orders) == [n in ALL_STEPS for n in orders]
-    assert passed(check, replace(INTERPRETED, function=two_steps), orders) == [n not in ALL_STEPS for n in orders]
-    assert passed(check, replace(INTERPRETED, function=all_steps, devices=("cpu",)), orders) == [True] * 4
+    orders = (15, 16, 33, 64, 144)
+    assert passed(check, replace(INTERPRETED, function=all_steps), orders) == [n in whole for n in orders]
+    assert passed(check, replace(INTERPRETED, function=two_steps), orders) == [n not in whole for n in orders]
+    assert passed(check, replace(INTERPRETED, function=all_steps, devices=("cpu",)), orders) == [True] * 5
 
 
 @pytest.mark.parametrize("check", [VALUE, GRADIENT], ids=["value", "gradient"])
@@ -143,4 +145,4 @@ def test_every_iteration_by_kernels_says_how_few_steps_run_its_code():
 def test_the_quick_orders_are_all_up_to_70_and_a_few_more():
     assert {p.n for p in ORDERS["quick"]} == {*range(1, 71), 96, 128, 144, 147}
     assert max(p.n for p in ORDERS["full"]) == 1152
-    assert set(ALL_STEPS) <= {p.n for p in ORDERS["quick"]}
+    assert {*ALL_STEPS, TILED} <= {p.n for p in ORDERS["quick"]}
