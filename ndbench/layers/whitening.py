@@ -59,7 +59,7 @@ class Whitening(nn.Module):
         count = torch.tensor(0, dtype=torch.long, device=mean.device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
         self.register_buffer("faulty", torch.tensor(False, device=mean.device), persistent=False)
-        self._root, self._fold = Memo(), Memo()
+        self._forget()
         self.reset_running_stats()
 
     @torch.no_grad()
@@ -230,9 +230,13 @@ class Whitening(nn.Module):
 
     def folded_averages(self) -> tuple[Tensor, Tensor]:
         """Weight and bias that whiten by the running averages, computed once while no gradient is asked for."""
-        learned = tuple(self.parameters(recurse=False))
-        wanted = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in learned)
-        if wanted or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return self.fold(*self.averages())
+        # those that a parametrization computes are new ones every time
+        learned: tuple[Any, ...] = (self.weight, self.bias)
+        if torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in learned):
+            # the next step may be a fused optimizer's, which counts no versions
+            self._fold = Memo()
             return self.fold(*self.averages())
         sources = (*learned, self.running_mean, getattr(self, self._second))
         folded = self._fold.get(sources, lambda: self.fold(*self.averages()))
@@ -255,8 +259,9 @@ class Whitening(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, or evaluation, once it is known that no batch was faulty."""
+        """Switch to training, or evaluation, once it is known that no batch was faulty; nothing folded is kept."""
         self.raise_if_faulty()
+        self._forget()
         return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -273,8 +278,12 @@ class Whitening(nn.Module):
             elif name == "faulty" and not new.is_meta:
                 # to_empty gives it any value, and no state dict another
                 self._buffers[name] = torch.zeros_like(new) if old.is_meta else old.to(new.device)
-        self._root, self._fold = Memo(), Memo()
+        self._forget()
         return self
+
+    def _forget(self) -> None:
+        """Keep nothing that evaluation computed."""
+        self._root, self._fold = Memo(), Memo()
 
     def raise_if_faulty(self) -> None:
         """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.
