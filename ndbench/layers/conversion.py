@@ -52,6 +52,7 @@ class Conversion:
         replaced: the modules in whose place there are others.
         left: convolutions, linear layers and batch normalizations that are as they were.
         exact: whether evaluation, until the first step of training, computes what it did before, up to rounding.
+            False too where that is not known, since modules were traced apart.
     """
 
     model: nn.Module
@@ -60,7 +61,7 @@ class Conversion:
     exact: bool
 
     def __str__(self) -> str:
-        kept = "as before" if self.exact else "not as before"
+        kept = "as before" if self.exact else "not known to be as before"
         lines = [f"replaced: {len(self.replaced)}", *_table(self.replaced), f"left: {len(self.left)}"]
         return "\n".join([*lines, *_table(self.left), f"evaluation before training: {kept}"])
 
@@ -168,8 +169,7 @@ def convert(
         made = [converted.get_submodule(name) for name, outcome in plan.outcomes.items() if outcome.kind == LAYER]
         calibrate(converted, [layer for layer in made if isinstance(layer, Whitening)], data)
     replaced = tuple(change for name, change in changes.items() if plan.outcomes[name].kind != LEFT)
-    removed = any(outcome.kind == IDENTITY for outcome in plan.outcomes.values())
-    return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and not removed)
+    return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and plan.exact)
 
 
 def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeco
 from ndbench.layers.convolution import Deconv2d
 from ndbench.layers.linear import DeconvLinear
 from ndbench.layers.memo import full_precision
-from ndbench.layers.plan import HOOKS
+from ndbench.layers.plan import addition
 from ndbench.layers.whitening import Whitening
 
 
@@ -37,8 +37,9 @@ def fold(model: nn.Module, *, inplace: bool = False) -> nn.Module:
 
     Raises:
         TypeError: if the model is not a module.
-        ValueError: if it holds no layer of this package, or one in training, without running averages, with hooks, of a
-            class of its own, or the published `ChannelDeconv`, which does not know how many channels it has.
+        ValueError: if it holds no layer of this package, or one in training, without running averages, with hooks or a
+            forward of its own, of a class of its own, or the published `ChannelDeconv`, which does not know how many
+            channels it has.
 
     Example:
         >>> import torch
@@ -80,8 +81,8 @@ def _check(name: str, layer: Any) -> None:
         refuse(f"{who} is in training, where it whitens by the batch; call model.eval() first")
     if layer.running_mean is None:
         refuse(f"{who} has no running averages (track_running_stats=False): it whitens every batch by itself")
-    if any(getattr(layer, hooks) for hooks in HOOKS):
-        refuse(f"{who} has hooks, which would be lost; remove them first")
+    if added := addition(layer):
+        refuse(f"{who} has {added}, which would be lost; restore the plain layer first")
 
 
 @torch.no_grad()
