@@ -70,6 +70,6 @@ def _absorb(layer: Any, observer: Any) -> None:
     _, shift = deconvolve(new, None, mean, D, grouping=grouping)
     layer.weight.copy_(new)
     if layer.bias is None:
-        layer.bias = nn.Parameter(-shift.to(layer.weight.dtype))
+        layer.bias = nn.Parameter(-shift.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
     else:
         layer.bias.copy_(layer.bias - shift)

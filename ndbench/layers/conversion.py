@@ -112,8 +112,8 @@ def convert(
         unfolded: "affine", "identity", or "keep" for batch normalizations that cannot be folded.
         leave: names of modules that stay as they are, with all that they hold.
         data: batches that the model is called with, in evaluation, to find the averages; None for mean 0 and D = I.
-        inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in:
-            make the optimizer afterwards.
+        inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in,
+            frozen if those that they stand for are: make the optimizer afterwards.
         settings: of both layers: eps, steps, method, momentum, grouping, lower, scaled_steps, track_running_stats,
             running, bias_correction, freeze_after, sync.
 
@@ -206,7 +206,9 @@ def _fold(norm: Any, layer: Any) -> None:
     scale, offset = scale_and_offset(norm)
     layer.weight.copy_(layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1)))
     if layer.bias is None:
-        layer.bias = nn.Parameter(offset.to(layer.weight.dtype))
+        own = [parameter.requires_grad for parameter in (norm.weight, norm.bias) if parameter is not None]
+        learned = any(own) if own else layer.weight.requires_grad
+        layer.bias = nn.Parameter(offset.to(layer.weight.dtype), requires_grad=learned)
     else:
         layer.bias.copy_(layer.bias * scale + offset)
 
@@ -217,7 +219,9 @@ def _affine(norm: Any) -> nn.Conv2d:
     C = len(scale)
     # on the meta device nothing random is drawn
     layer = nn.Conv2d(C, C, 1, groups=C, device="meta").train(norm.training)
-    layer.weight, layer.bias = nn.Parameter(scale.reshape(C, 1, 1, 1)), nn.Parameter(offset)
+    weight, bias = (parameter is None or parameter.requires_grad for parameter in (norm.weight, norm.bias))
+    layer.weight = nn.Parameter(scale.reshape(C, 1, 1, 1), requires_grad=weight)
+    layer.bias = nn.Parameter(offset, requires_grad=bias)
     return layer
 
 

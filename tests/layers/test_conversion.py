@@ -107,6 +107,28 @@ def test_parameters_and_settings_are_kept():
     assert (layer.options.momentum, layer.options.method) == (None, "denman_beavers")
 
 
+@pytest.mark.parametrize("data", [None, [images()]])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_frozen_networks_stay_frozen(name, data):
+    network = trained(NETWORKS[name]).requires_grad_(False)
+    assert not any(parameter.requires_grad for parameter in convert(network, data=data).model.parameters())
+
+
+def test_new_parameters_learn_if_those_that_they_stand_for_do():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
+    for module, learned in ((network[0], True), (network[1], False), (network[3], True)):
+        module.requires_grad_(learned)
+    model = convert(network).model
+    assert {name: p.requires_grad for name, p in model.named_parameters()} == {
+        "0.weight": True,
+        "0.bias": False,
+        "3.weight": True,
+        "3.bias": True,
+    }
+    plain = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False).requires_grad_(False), nn.BatchNorm2d(4, affine=False))
+    assert not convert(plain).model[0].bias.requires_grad
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_modes_are_kept(training):
     network = VGG().train(training)
