@@ -92,6 +92,11 @@ class FastDeconv(Deconv2d):
         self.register_buffer("num_batches_tracked", self.num_batches_tracked, persistent=False)
         self.freeze, self.freeze_iter, self.counter = freeze, freeze_iter, 0
 
+    def reset_running_stats(self) -> None:
+        """Averages, and the count of batches, as they were before any."""
+        super().reset_running_stats()
+        self.counter = 0
+
     @property
     def frozen(self) -> bool:
         """Whether this batch of training is whitened by the averages."""
