@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
 from ndbench.layers.memo import full_precision
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling, check_switch
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.definite import FLOATS
 
@@ -76,6 +76,8 @@ class ChannelDeconv(Whitening):
         options = Options.of(name, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
+        check_switch(affine, "affine", name)
+        check_switch(pooled, "pooled", name)
         self.num_features, self.affine, self.sampling_stride = num_features, affine, sampling_stride
         self.block, self.grouping, self.pooled = block_of(num_features, block, name), grouping, pooled
         dtype = dtype or torch.get_default_dtype()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches, pair
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling, check_switch
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -119,6 +119,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         """Refuse what Conv2d accepts and this layer cannot do."""
         check_grouping(self.grouping, self.groups, "Deconv2d")
         check_sampling(self.sampling_stride, "Deconv2d")
+        check_switch(self.pooled, "pooled", "Deconv2d")
         even = any(d * (k - 1) % 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
         if self.padding == "same" and even:
             raise ValueError(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.options import Options, Others, block_of, check_grouping
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_switch
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -74,6 +74,7 @@ class DeconvLinear(Whitening, nn.Linear):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         options = Options.of("DeconvLinear", eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, "DeconvLinear")
+        check_switch(pooled, "pooled", "DeconvLinear")
         self.block, self.grouping, self.pooled = block_of(in_features, block, "DeconvLinear"), grouping, pooled
         groups = None if pooled else in_features // self.block
         self.whiten_by(options, self.block, groups, device, self.weight.dtype)
