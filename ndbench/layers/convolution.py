@@ -34,6 +34,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         dilation: distance between neighbouring pixels of a patch.
         groups: of the convolution; with more than one, blocks lie within groups and each has its own mean and D.
         bias: whether there is one.
+        padding_mode: "zeros", as in `torch.nn.Conv2d`; there are no others here.
         eps: added to the diagonal of the covariance.
         steps: iterations T of the inverse square root.
         method: of the inverse square root, see `ndbench.inverse_sqrt`, as are lower and scaled_steps.
@@ -91,6 +92,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         eps: float = 1e-5,
         steps: int = 5,
@@ -104,6 +106,11 @@ class Deconv2d(Whitening, nn.Conv2d):
         dtype: torch.dtype | None = None,
         **others: Unpack[Others],
     ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError(
+                f'Deconv2d: padding_mode must be "zeros", whose patches are known; got {padding_mode!r}; pad the input '
+                "first, by torch.nn.functional.pad"
+            )
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device=device, dtype=dtype
         )
@@ -156,11 +163,11 @@ class Deconv2d(Whitening, nn.Conv2d):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x's whitened patches."""
-        self.check_input(x, self.in_channels, -3, self.weight)
-        weight, bias = self.fold_for(x[None] if x.ndim == 3 else x)
-        return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the input's whitened patches."""
+        self.check_input(input, self.in_channels, -3, self.weight)
+        weight, bias = self.fold_for(input[None] if input.ndim == 3 else input)
+        return functional.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """The convolution's own, and how it whitens."""

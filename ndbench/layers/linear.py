@@ -88,11 +88,11 @@ class DeconvLinear(Whitening, nn.Linear):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The linear map of x's whitened features."""
-        self.check_input(x, self.in_features, -1, self.weight)
-        weight, bias = self.fold_for(x)
-        return functional.linear(x, weight, bias)
+    def forward(self, input: Tensor) -> Tensor:
+        """The linear map of the input's whitened features."""
+        self.check_input(input, self.in_features, -1, self.weight)
+        weight, bias = self.fold_for(input)
+        return functional.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         """The linear layer's own, and how it whitens."""

@@ -111,9 +111,9 @@ class FastDeconv(Deconv2d):
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
         return self.moments_of(rows[:, :, None, None], patches)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x's whitened patches."""
-        y = super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the input's whitened patches."""
+        y = super().forward(input)
         if self.training:
             self.counter = (self.counter + 1) % (10 * self.freeze_iter)
         return y
