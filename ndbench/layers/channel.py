@@ -7,7 +7,15 @@ from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
 from ndbench.layers.memo import full_precision
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling, check_switch
+from ndbench.layers.options import (
+    SAMPLING_STRIDE,
+    Options,
+    Others,
+    block_of,
+    check_grouping,
+    check_sampling,
+    check_switch,
+)
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.definite import FLOATS
 
@@ -64,7 +72,7 @@ class ChannelDeconv(Whitening):
         block: int | None = 64,
         steps: int = 5,
         method: str = "newton_schulz",
-        sampling_stride: int = 3,
+        sampling_stride: int = SAMPLING_STRIDE,
         grouping: str = "channel",
         pooled: bool = True,
         device: Any = None,

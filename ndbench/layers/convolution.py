@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches, pair
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling, check_switch
+from ndbench.layers.options import (
+    SAMPLING_STRIDE,
+    Options,
+    Others,
+    block_of,
+    check_grouping,
+    check_sampling,
+    check_switch,
+)
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -99,7 +107,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         method: str = "newton_schulz",
         momentum: float | None = 0.1,
         block: int | None = 64,
-        sampling_stride: int = 3,
+        sampling_stride: int = SAMPLING_STRIDE,
         grouping: str = "channel",
         pooled: bool | None = None,
         device: Any = None,

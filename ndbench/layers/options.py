@@ -9,6 +9,8 @@ from ndbench.covariance.patches import GROUPINGS
 from ndbench.operations.roots import require_options, whole
 
 RUNNING = ("deconvolution", "covariance")
+SAMPLING_STRIDE = 3
+"""As published."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ndbench.covariance.patches import Patches
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
-from ndbench.layers.options import Options
+from ndbench.layers.options import SAMPLING_STRIDE, Options
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
@@ -249,6 +249,8 @@ class Whitening(nn.Module):
     def whitening_repr(self) -> str:
         """The blocks, eps, and what options are not as they are by default."""
         shown: dict[str, Any] = {"block": self.block, "grouping": self.grouping, "pooled": self.pooled}
+        if getattr(self, "sampling_stride", SAMPLING_STRIDE) != SAMPLING_STRIDE:
+            shown["sampling_stride"] = self.sampling_stride
         usual = vars(Options(self.options.eps))
         shown |= {name: v for name, v in vars(self.options).items() if name == "eps" or v != usual[name]}
         return ", ".join(f"{name}={value}" for name, value in shown.items())

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ndbench.layers import Deconv2d, DeconvLinear
+from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear
 from ndbench.layers.published import FastDeconv
 from ndbench.operations.layer import deconvolved_conv2d
 from ndbench.operations.roots import METHODS
@@ -111,6 +111,9 @@ def test_repr_tells_convolution_and_whitening():
     shown = repr(Deconv2d(4, 2, 3, stride=2, running="covariance"))
     for part in ("4, 2, kernel_size=(3, 3), stride=(2, 2)", "block=4", "running=covariance", "eps=1e-05"):
         assert part in shown
+    assert "sampling_stride" not in shown
+    assert "sampling_stride=2" in repr(Deconv2d(4, 2, 3, sampling_stride=2))
+    assert "sampling_stride=1" in repr(ChannelDeconv2d(4, sampling_stride=1))
 
 
 WRONG = (
