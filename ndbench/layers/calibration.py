@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.deconvolution import deconvolve
@@ -33,7 +33,10 @@ def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[A
     """
     modes = {module: module.training for module in model.modules()}
     seen = {layer: _observer(layer) for layer in layers}
-    hooks = [layer.register_forward_pre_hook(lambda one, inputs: _see(seen[one], inputs)) for layer in layers]
+    hooks = [
+        layer.register_forward_pre_hook(lambda one, inputs, named: _see(seen[one], *inputs, **named), with_kwargs=True)
+        for layer in layers
+    ]
     try:
         model.eval()
         count = sum(1 for _ in map(model, batches))
@@ -56,8 +59,8 @@ def _observer(layer: Whitening) -> Any:
     return observer
 
 
-def _see(observer: Whitening, inputs: tuple[Any, ...]) -> None:
-    observer.mean_and_root(inputs[0])
+def _see(observer: Whitening, input: Tensor) -> None:
+    observer.mean_and_root(input)
 
 
 def _absorb(layer: Any, observer: Any) -> None:
@@ -70,6 +73,6 @@ def _absorb(layer: Any, observer: Any) -> None:
     _, shift = deconvolve(new, None, mean, D, grouping=grouping)
     layer.weight.copy_(new)
     if layer.bias is None:
-        layer.bias = nn.Parameter(-shift.to(layer.weight.dtype))
+        layer.bias = nn.Parameter(-shift.to(layer.weight.dtype), requires_grad=layer.weight.requires_grad)
     else:
         layer.bias.copy_(layer.bias - shift)

@@ -6,8 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
+from ndbench.layers.memo import full_precision
+from ndbench.layers.options import (
+    SAMPLING_STRIDE,
+    Options,
+    Others,
+    block_of,
+    check_grouping,
+    check_sampling,
+    check_switch,
+)
 from ndbench.layers.whitening import Whitening
+from ndbench.operations.definite import FLOATS
 
 
 class ChannelDeconv(Whitening):
@@ -17,7 +27,8 @@ class ChannelDeconv(Whitening):
 
         D = (cov + eps I)^(-1/2),    y = ((x - mean) D) weight + bias,
 
-    where weight and bias, one number a channel, exist if `affine`. It is computed as a convolution of one pixel.
+    where weight and bias, one number a channel, exist if `affine`. It is computed as a convolution of one pixel, in
+    float32 or better, and rounded to the input's type at the end.
 
     Args:
         num_features: C.
@@ -42,6 +53,7 @@ class ChannelDeconv(Whitening):
         dtype: of parameters; buffers are float32 or better.
 
     Raises:
+        TypeError: `forward` raises it for inputs that are not real floating point.
         ValueError: as :class:`Deconv2d`; `forward` raises it too for an input of other dimensions or channels.
 
     References:
@@ -60,7 +72,7 @@ class ChannelDeconv(Whitening):
         block: int | None = 64,
         steps: int = 5,
         method: str = "newton_schulz",
-        sampling_stride: int = 3,
+        sampling_stride: int = SAMPLING_STRIDE,
         grouping: str = "channel",
         pooled: bool = True,
         device: Any = None,
@@ -72,6 +84,8 @@ class ChannelDeconv(Whitening):
         options = Options.of(name, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
+        check_switch(affine, "affine", name)
+        check_switch(pooled, "pooled", name)
         self.num_features, self.affine, self.sampling_stride = num_features, affine, sampling_stride
         self.block, self.grouping, self.pooled = block_of(num_features, block, name), grouping, pooled
         dtype = dtype or torch.get_default_dtype()
@@ -106,19 +120,30 @@ class ChannelDeconv(Whitening):
             matrix, constant = weight * matrix, weight * constant + bias
         return matrix, constant
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The input with whitened channels."""
+    def forward(self, input: Tensor) -> Tensor:
+        """The input with whitened channels, in its type and layout of memory."""
+        self._check_own(input)
+        matrix, constant = self.fold_for(input)
+        # D x and D mean cancel: 16 bits would leave no digits of what is left
+        with full_precision(input.device):
+            wide = torch.promote_types(input.dtype, matrix.dtype)
+            blocks = self._by_blocks(input.to(wide), self.num_features // self.block)
+            y = (matrix.to(wide) @ blocks + constant.to(wide)).to(input.dtype)
+        if self.grouping == "interleaved":
+            y = y.transpose(1, 2)
+        return y.reshape(input.shape).contiguous(memory_format=_layout(input))
+
+    def _check_own(self, x: Tensor) -> None:
+        """Refuse other dimensions, channels and types than this layer's."""
         if x.ndim != self.axes + 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}: the input must have {self.axes + 2} dimensions and {self.num_features} "
                 f"channels; got shape {tuple(x.shape)}"
             )
-        matrix, constant = self.fold_for(x)
-        blocks = self._by_blocks(x, self.num_features // self.block)
-        y = matrix.to(x.dtype) @ blocks + constant.to(x.dtype)
-        if self.grouping == "interleaved":
-            y = y.transpose(1, 2)
-        return y.reshape(x.shape)
+        if x.dtype not in FLOATS:
+            raise TypeError(
+                f"{type(self).__name__}: the input must be real floating point; got {x.dtype}; convert it first"
+            )
 
     def _by_blocks(self, x: Tensor, groups: int) -> Tensor:
         """(N, C, ...) as (N, G, B, pixels)."""
@@ -130,6 +155,14 @@ class ChannelDeconv(Whitening):
     def extra_repr(self) -> str:
         """The channels, and how they are whitened."""
         return f"{self.num_features}, affine={self.affine}, {self.whitening_repr()}"
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    """Channels last where that is how x lies, as other layers keep it."""
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
+    if last is None or x.is_contiguous() or not x.is_contiguous(memory_format=last):
+        return torch.contiguous_format
+    return last
 
 
 class ChannelDeconv1d(ChannelDeconv):

@@ -52,6 +52,7 @@ class Conversion:
         replaced: the modules in whose place there are others.
         left: convolutions, linear layers and batch normalizations that are as they were.
         exact: whether evaluation, until the first step of training, computes what it did before, up to rounding.
+            False too where that is not known, since modules were traced apart.
     """
 
     model: nn.Module
@@ -60,7 +61,7 @@ class Conversion:
     exact: bool
 
     def __str__(self) -> str:
-        kept = "as before" if self.exact else "not as before"
+        kept = "as before" if self.exact else "not known to be as before"
         lines = [f"replaced: {len(self.replaced)}", *_table(self.replaced), f"left: {len(self.left)}"]
         return "\n".join([*lines, *_table(self.left), f"evaluation before training: {kept}"])
 
@@ -111,8 +112,8 @@ def convert(
         unfolded: "affine", "identity", or "keep" for batch normalizations that cannot be folded.
         leave: names of modules that stay as they are, with all that they hold.
         data: batches that the model is called with, in evaluation, to find the averages; None for mean 0 and D = I.
-        inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in:
-            make the optimizer afterwards.
+        inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in,
+            frozen if those that they stand for are: make the optimizer afterwards.
         settings: of both layers: eps, steps, method, momentum, grouping, lower, scaled_steps, track_running_stats,
             running, bias_correction, freeze_after, sync.
 
@@ -168,8 +169,7 @@ def convert(
         made = [converted.get_submodule(name) for name, outcome in plan.outcomes.items() if outcome.kind == LAYER]
         calibrate(converted, [layer for layer in made if isinstance(layer, Whitening)], data)
     replaced = tuple(change for name, change in changes.items() if plan.outcomes[name].kind != LEFT)
-    removed = any(outcome.kind == IDENTITY for outcome in plan.outcomes.values())
-    return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and not removed)
+    return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and plan.exact)
 
 
 def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:
@@ -206,7 +206,9 @@ def _fold(norm: Any, layer: Any) -> None:
     scale, offset = scale_and_offset(norm)
     layer.weight.copy_(layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1)))
     if layer.bias is None:
-        layer.bias = nn.Parameter(offset.to(layer.weight.dtype))
+        own = [parameter.requires_grad for parameter in (norm.weight, norm.bias) if parameter is not None]
+        learned = any(own) if own else layer.weight.requires_grad
+        layer.bias = nn.Parameter(offset.to(layer.weight.dtype), requires_grad=learned)
     else:
         layer.bias.copy_(layer.bias * scale + offset)
 
@@ -217,7 +219,9 @@ def _affine(norm: Any) -> nn.Conv2d:
     C = len(scale)
     # on the meta device nothing random is drawn
     layer = nn.Conv2d(C, C, 1, groups=C, device="meta").train(norm.training)
-    layer.weight, layer.bias = nn.Parameter(scale.reshape(C, 1, 1, 1)), nn.Parameter(offset)
+    weight, bias = (parameter is None or parameter.requires_grad for parameter in (norm.weight, norm.bias))
+    layer.weight = nn.Parameter(scale.reshape(C, 1, 1, 1), requires_grad=weight)
+    layer.bias = nn.Parameter(offset, requires_grad=bias)
     return layer
 
 

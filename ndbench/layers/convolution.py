@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches, pair
-from ndbench.layers.options import Options, Others, block_of, check_grouping, check_sampling
+from ndbench.layers.options import (
+    SAMPLING_STRIDE,
+    Options,
+    Others,
+    block_of,
+    check_grouping,
+    check_sampling,
+    check_switch,
+)
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -34,6 +42,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         dilation: distance between neighbouring pixels of a patch.
         groups: of the convolution; with more than one, blocks lie within groups and each has its own mean and D.
         bias: whether there is one.
+        padding_mode: "zeros", as in `torch.nn.Conv2d`; there are no others here.
         eps: added to the diagonal of the covariance.
         steps: iterations T of the inverse square root.
         method: of the inverse square root, see `ndbench.inverse_sqrt`, as are lower and scaled_steps.
@@ -91,19 +100,25 @@ class Deconv2d(Whitening, nn.Conv2d):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         eps: float = 1e-5,
         steps: int = 5,
         method: str = "newton_schulz",
         momentum: float | None = 0.1,
         block: int | None = 64,
-        sampling_stride: int = 3,
+        sampling_stride: int = SAMPLING_STRIDE,
         grouping: str = "channel",
         pooled: bool | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
         **others: Unpack[Others],
     ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError(
+                f'Deconv2d: padding_mode must be "zeros", whose patches are known; got {padding_mode!r}; pad the input '
+                "first, by torch.nn.functional.pad"
+            )
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device=device, dtype=dtype
         )
@@ -119,6 +134,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         """Refuse what Conv2d accepts and this layer cannot do."""
         check_grouping(self.grouping, self.groups, "Deconv2d")
         check_sampling(self.sampling_stride, "Deconv2d")
+        check_switch(self.pooled, "pooled", "Deconv2d")
         even = any(d * (k - 1) % 2 for k, d in zip(self.kernel_size, self.dilation, strict=True))
         if self.padding == "same" and even:
             raise ValueError(
@@ -155,11 +171,11 @@ class Deconv2d(Whitening, nn.Conv2d):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x's whitened patches."""
-        self.check_input(x, self.in_channels, -3, self.weight)
-        weight, bias = self.fold_for(x[None] if x.ndim == 3 else x)
-        return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the input's whitened patches."""
+        self.check_input(input, self.in_channels, -3, self.weight)
+        weight, bias = self.fold_for(input[None] if input.ndim == 3 else input)
+        return functional.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """The convolution's own, and how it whitens."""

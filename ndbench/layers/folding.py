@@ -11,7 +11,8 @@ from ndbench.layers import published
 from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
 from ndbench.layers.convolution import Deconv2d
 from ndbench.layers.linear import DeconvLinear
-from ndbench.layers.plan import HOOKS
+from ndbench.layers.memo import full_precision
+from ndbench.layers.plan import addition
 from ndbench.layers.whitening import Whitening
 
 
@@ -36,8 +37,9 @@ def fold(model: nn.Module, *, inplace: bool = False) -> nn.Module:
 
     Raises:
         TypeError: if the model is not a module.
-        ValueError: if it holds no layer of this package, or one in training, without running averages, with hooks, of a
-            class of its own, or the published `ChannelDeconv`, which does not know how many channels it has.
+        ValueError: if it holds no layer of this package, or one in training, without running averages, with hooks or a
+            forward of its own, of a class of its own, or the published `ChannelDeconv`, which does not know how many
+            channels it has.
 
     Example:
         >>> import torch
@@ -79,8 +81,8 @@ def _check(name: str, layer: Any) -> None:
         refuse(f"{who} is in training, where it whitens by the batch; call model.eval() first")
     if layer.running_mean is None:
         refuse(f"{who} has no running averages (track_running_stats=False): it whitens every batch by itself")
-    if any(getattr(layer, hooks) for hooks in HOOKS):
-        refuse(f"{who} has hooks, which would be lost; remove them first")
+    if added := addition(layer):
+        refuse(f"{who} has {added}, which would be lost; restore the plain layer first")
 
 
 @torch.no_grad()
@@ -93,18 +95,18 @@ def _plain(layer: Any) -> nn.Module:
 
 def _convolution(layer: Deconv2d) -> nn.Module:
     names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
-    return _with(nn.Conv2d(**{name: getattr(layer, name) for name in names}, device="meta"), *layer.folded_averages())
+    return _with(nn.Conv2d(**{name: getattr(layer, name) for name in names}, device="meta"), *_folded(layer))
 
 
 def _linear(layer: DeconvLinear) -> nn.Module:
-    return _with(nn.Linear(layer.in_features, layer.out_features, device="meta"), *layer.folded_averages())
+    return _with(nn.Linear(layer.in_features, layer.out_features, device="meta"), *_folded(layer))
 
 
 def _channels(layer: Any) -> nn.Module:
     """A convolution of one pixel."""
     C, B = layer.num_features, layer.block
     dtype = layer.running_mean.dtype if layer.weight is None else layer.weight.dtype
-    matrix, constant = (part.to(dtype) for part in layer.folded_averages())
+    matrix, constant = (part.to(dtype) for part in _folded(layer))
     matrix, constant = matrix.expand(C // B, B, B), constant.expand(C // B, B, 1).flatten()
     groups = C // B
     if layer.grouping == "interleaved":
@@ -116,6 +118,13 @@ def _channels(layer: Any) -> nn.Module:
         groups, matrix, constant = 1, whole.reshape(C, C)[inverse][:, inverse], constant[inverse]
     new: Any = CONVOLUTIONS[layer.axes](C, C, 1, groups=groups, device="meta")
     return _with(new, matrix.reshape(new.weight.shape), constant)
+
+
+def _folded(layer: Whitening) -> tuple[Tensor, Tensor]:
+    """Weight and bias as they are now, whatever evaluation kept."""
+    mean, D = layer.averages()
+    with full_precision(mean.device):
+        return layer.fold(mean, D)
 
 
 def _with(layer: nn.Module, weight: Tensor, bias: Tensor) -> nn.Module:

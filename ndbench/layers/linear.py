@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.options import Options, Others, block_of, check_grouping
+from ndbench.layers.options import Options, Others, block_of, check_grouping, check_switch
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.layer import folded
 
@@ -74,6 +74,7 @@ class DeconvLinear(Whitening, nn.Linear):
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         options = Options.of("DeconvLinear", eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, "DeconvLinear")
+        check_switch(pooled, "pooled", "DeconvLinear")
         self.block, self.grouping, self.pooled = block_of(in_features, block, "DeconvLinear"), grouping, pooled
         groups = None if pooled else in_features // self.block
         self.whiten_by(options, self.block, groups, device, self.weight.dtype)
@@ -87,11 +88,11 @@ class DeconvLinear(Whitening, nn.Linear):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The linear map of x's whitened features."""
-        self.check_input(x, self.in_features, -1, self.weight)
-        weight, bias = self.fold_for(x)
-        return functional.linear(x, weight, bias)
+    def forward(self, input: Tensor) -> Tensor:
+        """The linear map of the input's whitened features."""
+        self.check_input(input, self.in_features, -1, self.weight)
+        weight, bias = self.fold_for(input)
+        return functional.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         """The linear layer's own, and how it whitens."""

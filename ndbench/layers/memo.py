@@ -14,7 +14,8 @@ Value = tuple[Tensor, ...]
 class Memo:
     """Tensors computed from others, kept until one of those is written to or replaced.
 
-    Writes through `.data` are invisible to PyTorch's version counters, and to this. Copies and pickles begin empty.
+    Writes through `.data`, and those of fused optimizers, are invisible to PyTorch's version counters, and to this: who
+    expects them begins with a new one. Copies and pickles begin empty.
     """
 
     def __init__(self) -> None:

@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, TypedDict
 
 from ndbench.covariance.patches import GROUPINGS
 from ndbench.operations.roots import require_options, whole
 
 RUNNING = ("deconvolution", "covariance")
+SAMPLING_STRIDE = 3
+"""As published."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Options:
         """The options of the layer of this name, checked.
 
         Raises:
-            TypeError: for one that does not exist.
+            TypeError: for one that does not exist, or is of another type.
             ValueError: for one out of its range.
         """
         known = [field.name for field in fields(cls)]
@@ -61,8 +64,16 @@ class Options:
         """Refuse what lies out of range.
 
         Raises:
-            ValueError: for the first such option.
+            TypeError: for the first option of another type.
+            ValueError: for the first out of its range.
         """
+        for option in ("track_running_stats", "bias_correction", "sync"):
+            check_switch(getattr(self, option), option, name)
+        _check_number(self.eps, "eps", name)
+        if self.momentum is not None:
+            _check_number(self.momentum, "momentum", name)
+        if self.freeze_after is not None:
+            whole(self.freeze_after, "freeze_after", name)
         require_options(self.method, self.steps, self.lower, self.scaled_steps)
         rules = {
             f"eps must be finite and not negative; got {self.eps}": 0 <= self.eps < math.inf,
@@ -94,6 +105,18 @@ class Others(TypedDict, total=False):
     sync: bool
 
 
+def check_switch(value: Any, option: str, name: str) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: {option} must be True or False; got {value!r}")
+
+
+def _check_number(value: Any, option: str, name: str) -> None:
+    """Refuse what is no real number; True is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: {option} must be a number; got {value!r}")
+
+
 def check_grouping(grouping: str, groups: int, name: str) -> None:
     """Refuse a grouping that does not exist, or cannot be had in a convolution of groups."""
     if grouping not in GROUPINGS:
@@ -117,5 +140,7 @@ def block_of(channels: int, block: int | None, name: str) -> int:
     """
     if block is not None and whole(block, "block", name) < 1:
         raise ValueError(f"{name}: block must be at least 1, or None for all channels; got {block}")
+    if whole(channels, "the number of input channels", name) < 1:
+        raise ValueError(f"{name}: the number of input channels must be at least 1; got {channels}")
     most = channels if block is None else min(block, channels)
     return next(divisor for divisor in range(most, 0, -1) if channels % divisor == 0)

@@ -23,6 +23,13 @@ FOLDABLE: dict[type[nn.Module], type[nn.Module]] = {nn.BatchNorm2d: nn.Conv2d, n
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
+def addition(module: nn.Module) -> str | None:
+    """What this very module has that its class has not, and that a call runs."""
+    if any(getattr(module, hooks) for hooks in HOOKS):
+        return "hooks"
+    return "a forward of its own" if "forward" in vars(module) else None
+
+
 class Outcome(NamedTuple):
     """Of one module.
 
@@ -102,7 +109,7 @@ class Plan:
     def told(self, name: str) -> tuple[str, str]:
         """The class of what will be in the module's place, and why or how."""
         module, (kind, reason, _) = self.modules[name], self.outcomes[name]
-        owner = None if kind == LEFT else self.wiring.owner(name)
+        owner = self._apart(name)
         apart = "" if owner is None else f"; traced apart from {owner or 'the model'}, which cannot be traced"
         into = {FOLDED: "Identity", IDENTITY: "Identity", AFFINE: "Conv2d", LEFT: type(module).__name__}
         if kind != LAYER:
@@ -111,6 +118,16 @@ class Plan:
         now = "DeconvLinear" if isinstance(module, nn.Linear) else "Deconv2d"
         with_it = f", with {', '.join(folded)} folded in" if folded else ""
         return now, f"its weights{with_it}{apart}"
+
+    @property
+    def exact(self) -> bool:
+        """Whether evaluation is known to stay what it is: nothing is removed, or was traced apart."""
+        kinds = [outcome.kind for outcome in self.outcomes.values()]
+        return IDENTITY not in kinds and all(self._apart(name) is None for name in self.outcomes)
+
+    def _apart(self, name: str) -> str | None:
+        """The module that cannot be traced and holds this one, if this one is replaced."""
+        return None if self.outcomes[name].kind == LEFT else self.wiring.owner(name)
 
     def _of(self, *kinds: type[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
         """The modules of these classes that are no layers of this package."""
@@ -136,7 +153,8 @@ class Plan:
             return Outcome(LEFT, reason)
         reason = self._unfoldable(name, norm, source)
         if not reason and source is not None:
-            return Outcome(FOLDED, f"folded into {source}", source)
+            assumed = ", whose output is taken to be (N, C)" if isinstance(norm, nn.BatchNorm1d) else ""
+            return Outcome(FOLDED, f"folded into {source}{assumed}", source)
         return self._unfolded(norm, str(reason))
 
     def _unfolded(self, norm: nn.Module, reason: str) -> Outcome:
@@ -155,6 +173,8 @@ class Plan:
             return f"its input is {self.wiring.origin(name)}"
         if not isinstance(self.modules[source], FOLDABLE[type(norm)]):
             return f"follows a {type(self.modules[source]).__name__}"
+        if norm.num_features != (outputs := len(self.modules[source].weight)):
+            return f"normalizes {norm.num_features} channels, which are not the {outputs} outputs of {source}"
         if norm.weight is not None and not norm.weight.is_meta and bool((norm.weight == 0).any()):
             return f"a weight of zero would erase a filter of {source}"
         return None
@@ -173,9 +193,8 @@ class Plan:
         parameters = self.model.named_parameters(remove_duplicate=False)
         if others := [n for n, p in parameters if id(p) in own and not n.startswith(f"{name}.")]:
             return f"shares a parameter with {', '.join(others)}"
-        if any(getattr(module, hooks) for hooks in HOOKS):
-            return "has hooks, which would be lost"
-        return None
+        added = addition(module)
+        return f"has {added}, which would be lost" if added else None
 
     def _misfit(self, module: Any) -> str | None:
         """Why there is no layer for this convolution or linear layer."""

@@ -92,6 +92,11 @@ class FastDeconv(Deconv2d):
         self.register_buffer("num_batches_tracked", self.num_batches_tracked, persistent=False)
         self.freeze, self.freeze_iter, self.counter = freeze, freeze_iter, 0
 
+    def reset_running_stats(self) -> None:
+        """Averages, and the count of batches, as they were before any."""
+        super().reset_running_stats()
+        self.counter = 0
+
     @property
     def frozen(self) -> bool:
         """Whether this batch of training is whitened by the averages."""
@@ -106,9 +111,9 @@ class FastDeconv(Deconv2d):
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
         return self.moments_of(rows[:, :, None, None], patches)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution of x's whitened patches."""
-        y = super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the input's whitened patches."""
+        y = super().forward(input)
         if self.training:
             self.counter = (self.counter + 1) % (10 * self.freeze_iter)
         return y

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ndbench.covariance.patches import Patches
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
-from ndbench.layers.options import Options
+from ndbench.layers.options import SAMPLING_STRIDE, Options
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
@@ -59,7 +59,7 @@ class Whitening(nn.Module):
         count = torch.tensor(0, dtype=torch.long, device=mean.device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
         self.register_buffer("faulty", torch.tensor(False, device=mean.device), persistent=False)
-        self._root, self._fold = Memo(), Memo()
+        self._forget()
         self.reset_running_stats()
 
     @torch.no_grad()
@@ -230,9 +230,13 @@ class Whitening(nn.Module):
 
     def folded_averages(self) -> tuple[Tensor, Tensor]:
         """Weight and bias that whiten by the running averages, computed once while no gradient is asked for."""
-        learned = tuple(self.parameters(recurse=False))
-        wanted = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in learned)
-        if wanted or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return self.fold(*self.averages())
+        # those that a parametrization computes are new ones every time
+        learned: tuple[Any, ...] = (self.weight, self.bias)
+        if torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in learned):
+            # the next step may be a fused optimizer's, which counts no versions
+            self._fold = Memo()
             return self.fold(*self.averages())
         sources = (*learned, self.running_mean, getattr(self, self._second))
         folded = self._fold.get(sources, lambda: self.fold(*self.averages()))
@@ -245,6 +249,8 @@ class Whitening(nn.Module):
     def whitening_repr(self) -> str:
         """The blocks, eps, and what options are not as they are by default."""
         shown: dict[str, Any] = {"block": self.block, "grouping": self.grouping, "pooled": self.pooled}
+        if getattr(self, "sampling_stride", SAMPLING_STRIDE) != SAMPLING_STRIDE:
+            shown["sampling_stride"] = self.sampling_stride
         usual = vars(Options(self.options.eps))
         shown |= {name: v for name, v in vars(self.options).items() if name == "eps" or v != usual[name]}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
@@ -255,8 +261,9 @@ class Whitening(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, or evaluation, once it is known that no batch was faulty."""
+        """Switch to training, or evaluation, once it is known that no batch was faulty; nothing folded is kept."""
         self.raise_if_faulty()
+        self._forget()
         return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -273,8 +280,12 @@ class Whitening(nn.Module):
             elif name == "faulty" and not new.is_meta:
                 # to_empty gives it any value, and no state dict another
                 self._buffers[name] = torch.zeros_like(new) if old.is_meta else old.to(new.device)
-        self._root, self._fold = Memo(), Memo()
+        self._forget()
         return self
+
+    def _forget(self) -> None:
+        """Keep nothing that evaluation computed."""
+        self._root, self._fold = Memo(), Memo()
 
     def raise_if_faulty(self) -> None:
         """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.

@@ -116,6 +116,24 @@ def _sources(trace: Trace, name: str) -> Iterator[str | None]:
         yield trace.names.get(inputs[0]) if alone else None
 
 
+def _renew(model: nn.Module) -> None:
+    """Put others in the place of all layers, as conversion does.
+
+    Who calls one that it holds in a list, not by its name, cannot be traced then.
+    """
+    layers = {name: m for name, m in model.named_modules(remove_duplicate=False) if name and isinstance(m, LAYERS)}
+    new = {layer: _twin(layer) for layer in layers.values()}
+    for name, layer in layers.items():
+        model.set_submodule(name, new[layer])
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """Another with the same attributes; what is parametrized refuses `copy.copy`."""
+    twin = object.__new__(type(module))
+    vars(twin).update(vars(module))
+    return twin
+
+
 Traces = list[tuple[str, Trace]]
 
 
@@ -133,6 +151,7 @@ class _Follower:
         """The traces of the network, or of its parts where it cannot be traced."""
         # forward may keep the proxies it is given, and write to buffers
         ghost = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()}).train(training)
+        _renew(ghost)
         return [trace for _, trace in self._follow(ghost, "")]
 
     def _follow(self, module: nn.Module, prefix: str) -> Traces:
@@ -181,6 +200,8 @@ class _Follower:
         return found + self._trace(module, prefix, {})[0], ""
 
     def _trace(self, module: nn.Module, prefix: str, arguments: dict[str, Any]) -> tuple[Traces, str]:
+        if "forward" in vars(module):
+            return [], "its forward is not that of its class"
         try:
             # fx warns of values that it cannot check at each call
             with warnings.catch_warnings(action="ignore"):

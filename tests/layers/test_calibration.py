@@ -50,6 +50,22 @@ def test_all_batches_count_alike_and_once():
     assert layer.bias is not None
 
 
+class Named(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 3, 1), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.linear(input=self.conv(input=x))
+
+
+def test_inputs_by_name_are_seen():
+    network = Named().double().eval()
+    converted = convert(network, data=[images().double()]).model
+    assert (converted.conv.num_batches_tracked, converted.linear.num_batches_tracked) == (1, 1)
+    torch.testing.assert_close(converted(images().double()), network(images().double()))
+
+
 class Aside(nn.Module):
     def __init__(self):
         super().__init__()

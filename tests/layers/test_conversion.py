@@ -107,6 +107,28 @@ def test_parameters_and_settings_are_kept():
     assert (layer.options.momentum, layer.options.method) == (None, "denman_beavers")
 
 
+@pytest.mark.parametrize("data", [None, [images()]])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_frozen_networks_stay_frozen(name, data):
+    network = trained(NETWORKS[name]).requires_grad_(False)
+    assert not any(parameter.requires_grad for parameter in convert(network, data=data).model.parameters())
+
+
+def test_new_parameters_learn_if_those_that_they_stand_for_do():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
+    for module, learned in ((network[0], True), (network[1], False), (network[3], True)):
+        module.requires_grad_(learned)
+    model = convert(network).model
+    assert {name: p.requires_grad for name, p in model.named_parameters()} == {
+        "0.weight": True,
+        "0.bias": False,
+        "3.weight": True,
+        "3.bias": True,
+    }
+    plain = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False).requires_grad_(False), nn.BatchNorm2d(4, affine=False))
+    assert not convert(plain).model[0].bias.requires_grad
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_modes_are_kept(training):
     network = VGG().train(training)
@@ -155,7 +177,7 @@ def test_removed_as_published():
     network = trained(PreResNet)
     conversion = convert(network, unfolded="identity")
     assert not conversion.exact
-    assert str(conversion).endswith("evaluation before training: not as before")
+    assert str(conversion).endswith("evaluation before training: not known to be as before")
     assert [type(m) for m in (conversion.model.bn, conversion.model.blocks[0].bn1)] == [nn.Identity, nn.Identity]
     assert {c.name: c.reason for c in conversion.replaced}["blocks.1.bn1"] == "removed; its input is add"
 
@@ -270,6 +292,94 @@ def test_what_was_traced_apart_is_told():
         "folded into part.0; traced apart from the model, which cannot be traced",
     ]
     torch.testing.assert_close(conversion.model(images()), network(images()))
+    assert not conversion.exact  # that it calls the part once and as a whole is not known
+    assert str(conversion).endswith("evaluation before training: not known to be as before")
+
+
+def doubled(forward):
+    return lambda x: 2 * forward(x)
+
+
+def test_a_forward_of_its_own_is_not_lost():
+    network = trained(
+        lambda: nn.Sequential(*(nn.Conv2d(n, 3, 1) for n in (3, 3)), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1))
+    )
+    for name in (1, 2):
+        network[name].forward = doubled(network[name].forward)
+    conversion = convert(network)
+    assert reasons(conversion) == dict.fromkeys("12", "has a forward of its own, which would be lost")
+    torch.testing.assert_close(conversion.model(images()), network(images()))
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_what_a_replaced_forward_does_is_not_taken_for_known(depth):
+    network = trained(lambda: nn.Sequential(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), nn.Conv2d(3, 3, 1)))
+    owner = network[0] if depth else network
+    owner.forward = lambda x: x
+    conversion = convert(network)
+    # what the owner holds itself is left, blocks are traced apart
+    assert conversion.exact == bool(depth)
+    assert "its forward is not that of its class" in reasons(conversion)["0.0" if depth else "1"]
+
+
+class Listed(nn.Module):
+    """Calls its layers through a list that PyTorch does not know of."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.seen = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)
+        self.all = [self.conv, self.norm]
+
+    def forward(self, x):
+        for module in self.all:
+            x = module(x)
+        return self.seen(x)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_layers_that_a_list_holds_too_stay(inplace):
+    network = trained(lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Listed()))
+    expected = network(images())
+    conversion = convert(network, inplace=inplace)
+    torch.testing.assert_close(conversion.model(images()), expected)
+    assert [change.name for change in conversion.replaced] == ["0"]
+    assert "module is not installed as a submodule" in reasons(conversion)["1.conv"]
+
+
+class ListedBlocks(nn.Module):
+    """As above, but what the list holds stays what it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        self.all = [self.block]
+
+    def forward(self, x):
+        return self.all[0](x)
+
+
+def test_layers_of_blocks_that_a_list_holds_too_are_replaced():
+    network = trained(ListedBlocks)
+    conversion = convert(network)
+    assert conversion.exact
+    assert [change.name for change in conversion.replaced] == ["block.0", "block.1"]
+    torch.testing.assert_close(conversion.model(images()), network(images()))
+
+
+def test_channels_that_are_no_outputs_are_not_folded():
+    network = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(5)).double()
+    randomize(network)
+    x = torch.randn(2, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    network(x)
+    expected = network.eval()(x)
+    conversion = convert(network, inplace=True)
+    assert reasons(conversion) == {"1": "normalizes 5 channels, which are not the 8 outputs of 0"}
+    torch.testing.assert_close(network(x), expected)
+
+
+def test_what_is_assumed_of_a_linear_layer_is_told():
+    conversion = convert(nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5)))
+    assert conversion.replaced[1].reason == "folded into 0, whose output is taken to be (N, C)"
 
 
 def test_the_report_lists_all():

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ndbench.layers import Deconv2d, DeconvLinear
+from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear
+from ndbench.layers.published import FastDeconv
 from ndbench.operations.layer import deconvolved_conv2d
 from ndbench.operations.roots import METHODS
 
@@ -110,6 +111,9 @@ def test_repr_tells_convolution_and_whitening():
     shown = repr(Deconv2d(4, 2, 3, stride=2, running="covariance"))
     for part in ("4, 2, kernel_size=(3, 3), stride=(2, 2)", "block=4", "running=covariance", "eps=1e-05"):
         assert part in shown
+    assert "sampling_stride" not in shown
+    assert "sampling_stride=2" in repr(Deconv2d(4, 2, 3, sampling_stride=2))
+    assert "sampling_stride=1" in repr(ChannelDeconv2d(4, sampling_stride=1))
 
 
 WRONG = (
@@ -128,7 +132,7 @@ WRONG = (
     ({"method": "cholesky"}, ValueError, "method must be one of newton_schulz"),
     ({"steps": 0}, ValueError, "steps must be at least 1"),
     ({"method": "minimax_cubic", "lower": 2.0}, ValueError, r"lower must lie in \(0, 1\]"),
-    ({"padding_mode": "reflect"}, TypeError, "there is no option padding_mode, only eps"),
+    ({"padding_mode": "reflect"}, ValueError, 'padding_mode must be "zeros"'),
     ({"groups": 3}, ValueError, "divisible by groups"),
 )
 
@@ -180,3 +184,23 @@ def test_one_image_is_a_batch(kernel):
     assert torch.equal(made(x[0]), other(x)[0])
     assert torch.equal(made.running_deconv, other.running_deconv)
     assert torch.equal(made.eval()(x[0]), other.eval()(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("made", "shape"),
+    [
+        (Deconv2d(4, 3, 3, 1, 0, 1, 1, True, "zeros"), (5, 4, 7, 7)),
+        (DeconvLinear(4, 3), (30, 4)),
+        (FastDeconv(4, 3, 3), (5, 4, 7, 7)),
+    ],
+)
+def test_the_input_has_the_name_that_it_has_in_torch(made, shape):
+    x = image(*shape, dtype=torch.float32)
+    made(input=x)
+    assert torch.equal(made.eval()(input=x), made(x))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "circular", None])
+def test_other_paddings_are_refused(mode):
+    with pytest.raises(ValueError, match=f'Deconv2d: padding_mode must be "zeros", .*; got {mode!r}; pad the input'):
+        Deconv2d(4, 3, 3, padding_mode=mode)

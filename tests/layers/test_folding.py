@@ -181,6 +181,12 @@ def hooked():
     return layer
 
 
+def wrapped():
+    layer = Deconv2d(1, 1, 1)
+    layer.forward = layer.forward
+    return layer
+
+
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
@@ -192,7 +198,8 @@ def hooked():
         (ChannelDeconv2d(1, track_running_stats=False).eval(), ValueError, "has no running averages"),
         (nn.Sequential(ChannelDeconv(4)).eval(), ValueError, "does not know how many channels it has"),
         (Own(1, 1, 1).eval(), ValueError, "fold: the model, a Own, is of a class whose forward is not known"),
-        (hooked().eval(), ValueError, "has hooks, which would be lost; remove them first"),
+        (hooked().eval(), ValueError, "has hooks, which would be lost; restore the plain layer first"),
+        (wrapped().eval(), ValueError, "has a forward of its own, which would be lost; restore the plain layer first"),
     ],
 )
 def test_bad_input(model, error, message):

@@ -188,3 +188,15 @@ def test_channels_of_bad_inputs():
     with pytest.raises(ValueError, match="statistics are not finite; the running averages are as they were"):
         made(torch.full((3, 4), torch.nan))
     assert made.num_batches_tracked == 0
+
+
+def test_reset_begins_to_count_anew():
+    made = FastDeconv(4, 2, 3, freeze=True, freeze_iter=1)
+    x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        made(x)
+    assert made.frozen
+    made.reset_running_stats()
+    assert not made.frozen
+    made(x)
+    torch.testing.assert_close(made.running_mean, 0.1 * made.moments(x)[0])

@@ -97,6 +97,26 @@ def test_as_one_process_with_the_joined_batch(world, tmp_path):
         torch.testing.assert_close(evaluated, alone.eval()(inputs((2,))[0]), **close)
 
 
+def second(layer, x):
+    """The gradient of the squared gradient of the sum of cubes."""
+    x = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)
+    gradient.square().sum().backward()
+    return x.grad
+
+
+def run_second(rank, world, folder):
+    start(rank, world, f"{folder}/rendezvous")
+    torch.save(second(convert_sync(model()[:1]), inputs(BATCHES[world])[rank]), f"{folder}/{rank}")
+    leave()
+
+
+def test_second_derivatives_too_are_those_of_the_joined_batch(tmp_path):
+    spawn(run_second, 2, tmp_path)
+    found = torch.cat([torch.load(tmp_path / str(rank)) for rank in range(2)])
+    torch.testing.assert_close(found, second(model()[:1], torch.cat(inputs(BATCHES[2]))), rtol=1e-9, atol=1e-9)
+
+
 def run_alone(rank, world, folder):
     """One process falls out before the second batch; the others must not hang."""
     start(rank, world, f"{folder}/rendezvous", seconds=5)

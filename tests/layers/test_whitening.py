@@ -253,6 +253,21 @@ def test_compiled_without_a_break(make, shape, backend):
     torch.testing.assert_close(torch.compile(same.eval(), backend=backend, fullgraph=True)(x), made.eval()(x))
 
 
+@compiles
+@torch.no_grad()  # behind a break the compiler asks for gradients of what is no leaf, which warns
+def test_freezing_when_compiled():
+    xs = batches((5, 4, 7, 6), 4, torch.float32)
+    torch.manual_seed(0)
+    made = Deconv2d(4, 3, 3, freeze_after=2)
+    same = copy.deepcopy(made)
+    torch.compiler.reset()
+    compiled = torch.compile(same, backend="eager")
+    for x in xs:
+        torch.testing.assert_close(compiled(x), made(x))
+    assert same.num_batches_tracked == 2
+    torch.testing.assert_close(same.state_dict(), made.state_dict())
+
+
 @every_layer
 def test_exported_for_evaluation(make, shape):
     (x,) = batches(shape, 1, torch.float32)

@@ -1,0 +1,81 @@
+"""What channel layers do to types and layouts of memory; the rest is in the tests of all layers and in verification."""
+
+import copy
+
+import pytest
+import torch
+
+from ndbench.layers import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
+
+LAYERS = {1: ChannelDeconv1d, 2: ChannelDeconv2d, 3: ChannelDeconv3d}
+BLOCKS = [{}, {"block": 2, "pooled": False}, {"block": 2, "grouping": "interleaved"}]
+
+
+def inputs(axes, mean=0.0):
+    generator = torch.Generator().manual_seed(axes)
+    return torch.randn((6, 4, *[5] * axes), generator=generator).cumsum(1) + mean
+
+
+def seen(axes, mean, **options):
+    """A layer with averages, and one that computes in float64 by the same parameters and averages."""
+    made = LAYERS[axes](4, sampling_stride=1, **options)
+    made(inputs(axes, mean))
+    return made.eval(), copy.deepcopy(made).double()
+
+
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+@pytest.mark.parametrize("options", BLOCKS)
+@pytest.mark.parametrize("axes", LAYERS)
+def test_autocast_costs_no_digits_and_keeps_the_type(axes, options, mean):
+    x = inputs(axes, mean)
+    made, exact = seen(axes, mean, affine=True, **options)
+    trained = copy.deepcopy(made).train()
+    wanted = copy.deepcopy(trained)(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, whitened = made(x), trained(x)
+    assert found.dtype == whitened.dtype == torch.float32
+    # D x and D mean are about a thousand each where the mean is a hundred
+    assert (found - exact(x.double())).abs().max() < 2**-24 * 50 * (1 + mean)
+    torch.testing.assert_close(whitened, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("options", BLOCKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_16_bits_round_once(training, options, dtype):
+    x = inputs(2, 100.0).to(dtype)
+    made, exact = seen(2, 100.0, **options)
+    y, wanted = made.train(training)(x), exact.train(training)(x.double())
+    assert y.dtype == dtype
+    u = torch.finfo(dtype).eps / 2
+    torch.testing.assert_close(y.double(), wanted, rtol=1.01 * u, atol=2**-24 * 5000)
+
+
+@pytest.mark.parametrize("options", BLOCKS)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("axes", "last"), [(2, torch.channels_last), (3, torch.channels_last_3d)])
+def test_channels_last_stay_last(axes, last, training, options):
+    x = inputs(axes)
+    made, _ = seen(axes, 0.0, **options)
+    made.train(training)
+    y = made(x.contiguous(memory_format=last))
+    assert y.stride() == x.contiguous(memory_format=last).stride()
+    assert made(x).stride() == x.stride()
+    torch.testing.assert_close(y, made(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_not_floating_point_is_refused_and_not_averaged(training, dtype):
+    made, _ = seen(2, 0.0)
+    kept = copy.deepcopy(made.state_dict())
+    with pytest.raises(
+        TypeError, match=f"ChannelDeconv2d: the input must be real floating point; got {dtype}; convert"
+    ):
+        made.train(training)(inputs(2).to(dtype))
+    torch.testing.assert_close(made.state_dict(), kept, rtol=0, atol=0)
+
+
+def test_the_input_has_its_usual_name():
+    made, _ = seen(2, 0.0)
+    assert torch.equal(made(input=inputs(2)), made(inputs(2)))
