@@ -30,9 +30,10 @@ def notes(rows: Sequence[Row]) -> Iterable[str]:
     for row in rows:
         if row.failure:
             yield f"not timed: {row.contender}, {row.direction}: {row.failure}"
-    noise = {row.direction: row.noise for row in rows if row.samples and not row.captured}
-    for direction, relative in noise.items():
-        yield f"noise: {direction}, the first contender timed twice differs from itself by {relative:.1%}"
+    noise = {(row.direction, row.captured): row.noise for row in rows if row.samples}
+    for (direction, captured), relative in noise.items():
+        what = "the first graph, captured twice," if captured else "the first contender timed twice"
+        yield f"noise: {direction}, {what} differs from itself by {relative:.1%}"
     if any(_launch_bound(row) for row in rows):
         yield f"* below {1e6 * SHORT:.0f} us a call is timed by its launch; the row of its graph is the time of the GPU"
 

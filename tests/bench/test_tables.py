@@ -75,6 +75,14 @@ def test_notes_tell_failures_and_noise():
     ]
 
 
+def test_notes_tell_the_noise_of_graphs_beside_that_of_calls():
+    graph = row("torch, graph", samples=replace(times(), captured=True), noise=0.02)
+    assert list(notes([row(), graph])) == [
+        "noise: forward, the first contender timed twice differs from itself by 1.0%",
+        "noise: forward, the first graph, captured twice, differs from itself by 2.0%",
+    ]
+
+
 def test_times_of_launches_are_marked_on_a_gpu():
     short = row(samples=times(0.012, timed_on="cuda"))
     assert cells(table("squares", [short]), "torch")[3] == "12.2*"
