@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     if base:
         _show_changes(steps.console, base, rows)
-    if arguments.plot and any(row.samples for row in rows):
+    if arguments.plot and any(row.typical > 0 for row in rows):
         plot.draw(rows, chosen, Path(arguments.plot))
     return int(bool(left_out) or any(row.failure for row in rows))
 
@@ -143,6 +143,8 @@ def _show_changes(console: Console, base: Stored, rows: Sequence[Row]) -> None:
     found = list(base.changes(rows))
     if found:
         console.print(tables.changes(found))
+        for reason in tables.reasons(found):
+            console.print(reason, highlight=False, markup=False)
     commit = base.environment.get("commit", "unknown")
     counted = f"{len(found)} of {len(rows)} rows are in the stored run, of commit {commit}"
     console.print(counted, NOTE, sep="\n", highlight=False, markup=False)

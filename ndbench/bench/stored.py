@@ -23,11 +23,17 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """A row of the new run against the same row of the stored one."""
+    """A row of the new run against the same row of the stored one.
+
+    Attributes:
+        row: of the new run.
+        base: samples of the stored one.
+        comparison: of the two; None where either took less than can be measured.
+    """
 
     row: Row
     base: Samples
-    comparison: Comparison
+    comparison: Comparison | None
 
 
 @dataclass(frozen=True)
@@ -72,10 +78,14 @@ class Stored:
         """Compare every row that both have, above the noise of both."""
         for row in rows:
             key = row.workload, row.contender, row.direction
-            if key in self.rows and row.samples and min(row.seconds) > 0:
-                base = self._samples(key)
-                floor = max(row.noise, float(self.rows[key].get("noise", 0)))
-                yield Change(row, base, compare(base, row.samples, floor=floor, paired=False))
+            if key in self.rows and row.samples:
+                yield Change(row, self._samples(key), self._comparison(key, row, row.samples))
+
+    def _comparison(self, key: Key, row: Row, head: Samples) -> Comparison | None:
+        base = self._samples(key)
+        if not (base.measurable and head.measurable):
+            return None
+        return compare(base, head, floor=max(row.noise, float(self.rows[key].get("noise", 0))), paired=False)
 
     def _samples(self, key: Key) -> Samples:
         row = self.rows[key]

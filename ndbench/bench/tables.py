@@ -30,6 +30,8 @@ def notes(rows: Sequence[Row]) -> Iterable[str]:
     for row in rows:
         if row.failure:
             yield f"not timed: {row.contender}, {row.direction}: {row.failure}"
+        if row.samples and not row.samples.measurable:
+            yield f"{row.contender}, {row.direction}: {_below(row.samples)}"
     noise = {(row.direction, row.captured): row.noise for row in rows if row.samples}
     for (direction, captured), relative in noise.items():
         what = "the first graph, captured twice," if captured else "the first contender timed twice"
@@ -47,10 +49,19 @@ def changes(found: Iterable[Change]) -> Table:
         listed.add_column(column, justify="right", no_wrap=True)
     for change in found:
         row = change.row
-        quartiles = (f"{1e6 * samples.typical:.1f}" for samples in (change.base, Samples(row.seconds)))
+        quartiles = (_microseconds(samples, 0) for samples in (change.base, Samples(row.seconds)))
         said = _said(change.comparison)
         listed.add_row(escape(row.workload), escape(row.contender), row.direction, *quartiles, *said)
     return listed
+
+
+def reasons(found: Iterable[Change]) -> Iterable[str]:
+    """Yield why there is no verdict on a change."""
+    for change in found:
+        name = f"{change.row.workload}, {change.row.contender}, {change.row.direction}"
+        for run, samples in (("stored", change.base), ("new", Samples(change.row.seconds))):
+            if not samples.measurable:
+                yield f"{name}, {run} run: {_below(samples)}"
 
 
 def rates(found: Ceilings) -> str:
@@ -64,15 +75,27 @@ def _figures(row: Row) -> tuple[str, ...]:
     memory = "" if row.memory is None else f"{row.memory / MIB:.2f}"
     if not row.samples:
         return ("wrong" if row.failure.startswith("wrong") else "failed", *[""] * 5, *accuracy, memory)
-    times = [f"{1e6 * quartile:.1f}" for quartile in row.samples.quartiles]
+    times = [_microseconds(row.samples, quartile) for quartile in range(3)]
     times[1] += "*" if _launch_bound(row) else ""
-    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" else ""
-    said = _said(row.comparison) if row.comparison else ("", "")
-    return (*times, fraction, *said, *accuracy, memory)
+    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" and row.typical > 0 else ""
+    return (*times, fraction, *_said(row.comparison), *accuracy, memory)
 
 
-def _said(comparison: Comparison) -> tuple[str, str]:
-    return f"{comparison.ratio:.3g}", str(comparison.verdict)
+def _microseconds(samples: Samples, quartile: int) -> str:
+    """A quartile in microseconds; - if a quarter of the samples is not above 0."""
+    return f"{1e6 * samples.quartiles[quartile]:.1f}" if samples.typical > 0 else "-"
+
+
+def _said(comparison: Comparison | None) -> tuple[str, str]:
+    return (f"{comparison.ratio:.3g}", str(comparison.verdict)) if comparison else ("", "")
+
+
+def _below(samples: Samples) -> str:
+    """Why there is no verdict on samples of which some are not above 0."""
+    if samples.typical > 0:
+        below = sum(second <= 0 for second in samples.seconds)
+        return f"no verdict, since {below} of {len(samples.seconds)} samples are not above 0"
+    return "below what can be measured: a quarter of the samples is not above 0"
 
 
 def _launch_bound(row: Row) -> bool:

@@ -8,7 +8,7 @@ from ndbench.bench.run import record
 from ndbench.bench.stored import Stored, Unreadable
 from ndbench.cost.ceilings import Ceilings
 from ndbench.environment import environment
-from ndbench.timing import Incomparable
+from ndbench.timing import Incomparable, Samples
 from tests.bench.synthetic_rows import WRONG, row
 
 RATES = Ceilings(bytes=1e9, flops={"ieee": 1e9, "tf32": 1e9})
@@ -43,6 +43,15 @@ def test_the_noise_of_either_run_is_the_floor(tmp_path):
     assert change.comparison.verdict == "undecided"
     (change,) = stored(tmp_path, row(noise=0.1)).changes([row(factor=1.5, noise=0.7)])
     assert change.comparison.floor == 0.7
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1e-6])
+def test_samples_that_are_not_above_zero_on_either_side_have_no_verdict(lowest, tmp_path):
+    below = row(samples=Samples((lowest, *[1e-6] * 9), captured=True, rounds="shared"))
+    for base, head in ((below, row()), (row(), below), (below, below)):
+        (change,) = stored(tmp_path, base).changes([head])
+        assert change.comparison is None
+        assert change.base.seconds == base.seconds
 
 
 def test_noise_that_is_infinite_survives(tmp_path):

@@ -3,12 +3,13 @@
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from ndbench.bench.stored import Change
-from ndbench.bench.tables import changes, notes, rates, table
+from ndbench.bench.tables import changes, notes, rates, reasons, table
 from ndbench.cost.ceilings import Ceilings
-from ndbench.timing import compare
+from ndbench.timing import Samples, compare
 from tests.bench.synthetic_rows import WRONG, compared, row, times
 
 
@@ -90,6 +91,32 @@ def test_times_of_launches_are_marked_on_a_gpu():
     graph = row(samples=replace(times(0.012, timed_on="cuda"), captured=True))
     assert cells(table("squares", [graph]), "torch")[3] == "12.2"
     assert not any("below 20 us" in note for note in notes([graph, row(samples=times(0.012))]))
+
+
+def graph(*seconds):
+    return row("torch, graph", samples=Samples(seconds, captured=True))
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1e-6])
+def test_a_graph_below_what_can_be_measured_has_no_time(lowest):
+    samples = [lowest] * 3 + [1e-6] * 4
+    below = graph(*samples)
+    assert cells(table("squares", [below]), "torch, graph")[2:8] == ["-", "-", "-", "", "", ""]
+    assert "torch, graph, forward: below what can be measured: a quarter of the samples is not above 0" in notes(
+        [below]
+    )
+    change = Change(below, times(), None)
+    assert ["squares", "torch, graph", "forward", "1007.0", "-", "", ""] in lines(changes([change]))
+    (reason,) = reasons([change])
+    assert reason.startswith("squares, torch, graph, forward, new run: below what can be measured")
+    (reason,) = reasons([Change(row(), below.samples, None)])
+    assert reason.startswith("squares, torch, forward, stored run: below what can be measured")
+
+
+def test_a_graph_with_one_sample_below_zero_has_times_and_no_verdict():
+    once = graph(-1e-6, *[2e-6] * 7)
+    assert cells(table("squares", [once]), "torch, graph")[2:6] == ["2.0", "2.0", "2.0", "5000%"]
+    assert "torch, graph, forward: no verdict, since 1 of 8 samples are not above 0" in notes([once])
 
 
 def test_changes_tell_both_quartiles_and_the_verdict():
