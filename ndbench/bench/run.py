@@ -17,6 +17,7 @@ from ndbench.cost.counting import peak_memory
 from ndbench.environment import environment
 from ndbench.timing import Comparison, Samples, captured, interleaved, noise_floor, replayed
 from ndbench.timing import compare as compare_samples
+from ndbench.timing.comparison import PRECISION
 
 ENOUGH = 1.0
 """Seconds for the samples of one contender in one direction; a kernel takes thirty in milliseconds."""
@@ -25,7 +26,7 @@ DIRECTIONS = ("forward", "forward+backward")
 AGAIN = "the first again"
 """Name under which the first contender takes part a second time: how it differs from itself is the noise."""
 
-HOW = ("timed_on", "clock", "flushed", "calls", "warm_up")
+HOW = ("timed_on", "clock", "flushed", "calls", "warm_up", *PRECISION)
 """Of the provenance what differs from row to row."""
 
 
@@ -115,10 +116,10 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
                 right[name], functions[name] = row, function
         if right:
             eager = {**functions, AGAIN: next(iter(functions.values()))}
-            yield from _timed(right, eager, partial(interleaved, device=device, rounds=rounds, enough=ENOUGH))
+            yield from _timed(right, eager, usable, partial(interleaved, device=device, rounds=rounds, enough=ENOUGH))
         if device == "cuda":
             capturable = {name: row for name, row in right.items() if usable[name].capturable}
-            yield from _by_graphs(capturable, functions, rounds)
+            yield from _by_graphs(capturable, functions, usable, rounds)
 
 
 def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
@@ -136,7 +137,10 @@ def _judged(row: Row, standard: Standard, contender: Contender, function: Pass) 
 
 
 def _timed(
-    rows: Mapping[str, Row], functions: Mapping[str, Pass], times: Callable[[Mapping[str, Pass]], dict[str, Samples]]
+    rows: Mapping[str, Row],
+    functions: Mapping[str, Pass],
+    contenders: Mapping[str, Contender],
+    times: Callable[[Mapping[str, Pass]], dict[str, Samples]],
 ) -> Iterator[Row]:
     """The rows with times, each compared with the first, which is compared with itself; they take turns."""
     found = times(functions)
@@ -146,14 +150,18 @@ def _timed(
         comparison = None
         if name != first and found[first].measurable and found[name].measurable:
             comparison = compare_samples(found[first], found[name], floor=noise)
-        yield replace(row, samples=found[name], noise=noise, comparison=comparison)
+        # after the comparison: within a table precisions differ on purpose
+        provenance = {**found[name].provenance, **contenders[name].provenance}
+        yield replace(row, samples=replace(found[name], provenance=provenance), noise=noise, comparison=comparison)
 
 
 def _noise(first: Samples, again: Samples) -> float:
     return noise_floor(first, again) if first.measurable and again.measurable else math.inf
 
 
-def _by_graphs(rows: Mapping[str, Row], functions: Mapping[str, Pass], rounds: int) -> Iterator[Row]:
+def _by_graphs(
+    rows: Mapping[str, Row], functions: Mapping[str, Pass], contenders: Mapping[str, Contender], rounds: int
+) -> Iterator[Row]:
     """The same rows by CUDA graphs, which take turns once all are captured; where capture fails, the row says why."""
     right: dict[str, Row] = {}
     graphs: dict[str, Pass] = {}
@@ -167,7 +175,7 @@ def _by_graphs(rows: Mapping[str, Row], functions: Mapping[str, Pass], rounds: i
             torch.cuda.synchronize()
             yield replace(graph, failure=_first_line(refusal))
     if right:
-        yield from _timed(right, graphs, partial(replayed, rounds=rounds, enough=ENOUGH))
+        yield from _timed(right, graphs, contenders, partial(replayed, rounds=rounds, enough=ENOUGH))
 
 
 @contextmanager
@@ -182,8 +190,7 @@ def settings(contender: Contender) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision(contender.settings)
-    # convolutions would otherwise take tf32 whatever the products do
-    cudnn.allow_tf32 = contender.settings == "high"
+    cudnn.allow_tf32 = contender.provenance["cudnn_allow_tf32"]
     try:
         yield
     finally:

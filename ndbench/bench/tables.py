@@ -59,6 +59,8 @@ def reasons(found: Iterable[Change]) -> Iterable[str]:
     """Yield why there is no verdict on a change."""
     for change in found:
         name = f"{change.row.workload}, {change.row.contender}, {change.row.direction}"
+        if change.refusal:
+            yield f"{name}: {change.refusal}"
         for run, samples in (("stored", change.base), ("new", Samples(change.row.seconds))):
             if not samples.measurable:
                 yield f"{name}, {run} run: {_below(samples)}"

@@ -24,7 +24,10 @@ DRIFTING = 0.8
 THRESHOLD = 0.05
 """Relative difference within which two times are the same for all purposes."""
 
-MUST_AGREE = ("timed_on", "device", "processor", "threads", "clock", "float32_matmul_precision", "cudnn_allow_tf32")
+PRECISION = ("precision", "float32_matmul_precision", "cudnn_allow_tf32")
+"""Of what was timed: how float32 was multiplied, and PyTorch's settings of it."""
+
+MUST_AGREE = ("timed_on", "device", "processor", "threads", "clock", *PRECISION)
 """Of two provenances; the commit and versions are what one wants to compare."""
 
 
