@@ -43,18 +43,20 @@ def environment() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The model of the CPU as Linux tells it, "unknown" elsewhere."""
+    """The model of the CPU as Linux tells it, elsewhere what Python knows, or "unknown"."""
     listing = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", listing.read_text()) if listing.exists() else None
-    return found[1] if found else "unknown"
+    return found[1] if found else platform.processor() or platform.machine() or "unknown"
 
 
 def graphics() -> dict[str, str]:
-    """Driver, clocks now and at most, and power limit of the first GPU, as nvidia-smi tells; empty without it."""
+    """Driver, clocks now and at most, and power limit of the current GPU, as nvidia-smi tells; empty without it."""
     if not torch.cuda.is_available():
         return {}
     asked = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
-    found = _output("nvidia-smi", f"--query-gpu={','.join(asked)}", "--format=csv,noheader")
+    # nvidia-smi numbers the devices in its own order, and knows nothing of CUDA_VISIBLE_DEVICES
+    which = f"--id=GPU-{torch.cuda.get_device_properties().uuid}"
+    found = _output("nvidia-smi", which, f"--query-gpu={','.join(asked)}", "--format=csv,noheader")
     values = (found.splitlines() or [""])[0].split(", ")
     return dict(zip(asked, values, strict=True)) if len(values) == len(asked) else {}
 

@@ -1,6 +1,7 @@
 """What a report says about where its figures come from."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,8 +43,13 @@ def test_environment_without_a_device_and_without_a_package(monkeypatch):
     assert found["packages"] == {"no-such-distribution": "not installed"}
 
 
-def test_environment_names_the_device(monkeypatch):
+def second_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(uuid="b-2"))
+
+
+def test_environment_names_the_device(monkeypatch):
+    second_gpu(monkeypatch)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
     assert environment()["device"] == "NVIDIA H200"
 
@@ -52,7 +58,7 @@ def test_environment_names_the_device(monkeypatch):
     ("printed", "driver"), [("580.1, 345 MHz, 1980 MHz, 3201 MHz, 700.00 W", "580.1"), ("it has failed", None)]
 )
 def test_environment_tells_driver_and_clocks(printed, driver, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    second_gpu(monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environments.graphics() == {}
     program = tmp_path / "nvidia-smi"
@@ -60,6 +66,15 @@ def test_environment_tells_driver_and_clocks(printed, driver, tmp_path, monkeypa
     program.chmod(0o755)
     assert environments.graphics().get("driver_version") == driver
     assert environments.graphics().get("clocks.max.sm") == (driver and "1980 MHz")
+
+
+def test_clocks_are_those_of_the_current_device(tmp_path, monkeypatch):
+    second_gpu(monkeypatch)
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\n[ "$1" = --id=GPU-b-2 ] || echo "1, a, a, a, a"\necho "2, b, b, b, b"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert environments.graphics()["driver_version"] == "2"
 
 
 def test_the_allocator_and_its_variables(monkeypatch):

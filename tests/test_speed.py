@@ -160,7 +160,7 @@ def test_what_changes_from_run_to_run_is_not_the_machine(monkeypatch):
 
 
 def test_each_device_has_a_folder(monkeypatch):
-    monkeypatch.setattr(records, "cpu", lambda: "AMD EPYC(tm) 9V74")
+    monkeypatch.setattr(records, "processor", lambda: "AMD EPYC(tm) 9V74")
     monkeypatch.setattr(records.os, "cpu_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
     assert [records.slug(device) for device in ("cpu", "cuda")] == ["cpu-amd-epyc-tm-9v74-2-cores", "cuda-nvidia-h200"]

@@ -19,6 +19,7 @@ from ndbench.cost import ceilings
 from ndbench.environment import environment
 from ndbench.progress import Steps
 from ndbench.timing import Incomparable
+from ndbench.timing.comparison import EFFECTIVE
 
 DESCRIPTION = """Time implementations side by side, with their errors, their memory and the fraction of the hardware's
 floor that they reach: flops of the cheapest algorithm over the rate of a large product, or bytes over that of a large
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only workloads whose name contains this, large ones too; may be given several times",
     )
     parser.add_argument("--list", action="store_true", help="name the workloads of the device, and run none")
-    parser.add_argument("--rounds", type=int, default=30, help="samples of each time, at least 5")
+    parser.add_argument("--rounds", type=int, default=30, help="samples of each time, at least 7: fewer decide nothing")
     parser.add_argument(
         "--seconds", type=float, default=420.0, help="start no workload later than this; what is left out is named"
     )
@@ -70,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     if base:
         _show_changes(steps.console, base, rows)
-    if arguments.plot and any(row.samples for row in rows):
+    if arguments.plot and any(row.typical > 0 for row in rows):
         plot.draw(rows, chosen, Path(arguments.plot))
     return int(bool(left_out) or any(row.failure for row in rows))
 
@@ -110,19 +111,28 @@ def _prepared(arguments: argparse.Namespace) -> Stored | None:
     """The run to compare with, if there is one; refuses what would fail after minutes of work."""
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise Misuse("there is no CUDA device; leave out --device cuda")
-    if arguments.rounds < 5:
-        raise Misuse(f"--rounds must be at least 5; got {arguments.rounds}")
+    if arguments.rounds < EFFECTIVE:
+        raise Misuse(
+            f"--rounds must be at least {EFFECTIVE}, since fewer samples decide nothing; got {arguments.rounds}"
+        )
+    # NaN is no number of seconds
+    if not arguments.seconds >= 0:
+        raise Misuse(f"--seconds must be a number of seconds, 0 or more; got {arguments.seconds:g}")
     if arguments.plot:
         _attempt(plot.require_format, arguments.plot, "--plot")
+    stored = _stored(arguments.compare, arguments.device) if arguments.compare else None
+    # last, since it makes the files
     for path in filter(None, (arguments.json, arguments.plot)):
         _attempt(_require_writable, path, "cannot write")
-    if not arguments.compare:
-        return None
+    return stored
+
+
+def _stored(path: str, device: str) -> Stored:
     try:
-        stored = Stored.read(Path(arguments.compare))
-        stored.require_comparable(environment(), arguments.device)
+        stored = Stored.read(Path(path))
+        stored.require_comparable(environment(), device)
     except (Unreadable, Incomparable) as error:
-        raise Misuse(f"cannot compare with {arguments.compare}: {error}") from error
+        raise Misuse(f"cannot compare with {path}: {error}") from error
     return stored
 
 
@@ -143,6 +153,8 @@ def _show_changes(console: Console, base: Stored, rows: Sequence[Row]) -> None:
     found = list(base.changes(rows))
     if found:
         console.print(tables.changes(found))
+        for reason in tables.reasons(found):
+            console.print(reason, highlight=False, markup=False)
     commit = base.environment.get("commit", "unknown")
     counted = f"{len(found)} of {len(rows)} rows are in the stored run, of commit {commit}"
     console.print(counted, NOTE, sep="\n", highlight=False, markup=False)

@@ -44,15 +44,16 @@ def draw(rows: Sequence[Row], workloads: Sequence[Workload], path: Path) -> None
         path: of the picture.
 
     Raises:
-        ValueError: if no row was timed, or matplotlib does not know the format.
+        ValueError: if no row has a time above 0, or matplotlib does not know the format.
         NoMatplotlib: without the extra `plot`.
     """
     require_format(path)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    timed = [row for row in rows if row.samples]
+    # what is below 0 has no place on a logarithmic axis
+    timed = [row for row in rows if row.typical > 0]
     if not timed:
-        raise ValueError("draw: at least one row must have been timed; none was")
+        raise ValueError("draw: at least one row must have a time above 0; none has")
     names = {row.workload for row in timed}
     panels = [w for w in workloads if w.name in names]
     families = _families(panels)

@@ -1,9 +1,10 @@
 """Running comparisons, and what is recorded of them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from ndbench.bench.workloads import Contender, Pass, Workload, passes
 from ndbench.cost.ceilings import Ceilings
 from ndbench.cost.counting import peak_memory
 from ndbench.environment import environment
-from ndbench.timing import Comparison, Samples, captured, interleaved, noise_floor
+from ndbench.timing import Comparison, Samples, captured, interleaved, noise_floor, replayed
 from ndbench.timing import compare as compare_samples
+from ndbench.timing.comparison import PRECISION
 
 ENOUGH = 1.0
 """Seconds for the samples of one contender in one direction; a kernel takes thirty in milliseconds."""
@@ -24,7 +26,7 @@ DIRECTIONS = ("forward", "forward+backward")
 AGAIN = "the first again"
 """Name under which the first contender takes part a second time: how it differs from itself is the noise."""
 
-HOW = ("timed_on", "clock", "flushed", "calls", "warm_up")
+HOW = ("timed_on", "clock", "flushed", "calls", "warm_up", *PRECISION)
 """Of the provenance what differs from row to row."""
 
 
@@ -42,8 +44,9 @@ class Row:
         allowed: the error that its precision allows.
         memory: bytes that one call holds at most beyond what exists before; None where it was not measured.
         failure: what it raised, or that it is wrong.
-        noise: relative difference of the first contender from itself in the same rounds.
-        comparison: with the first contender that is right, in the same rounds; None for that one.
+        noise: relative difference of the first contender from itself in the same rounds; infinite if it is unknown.
+        comparison: with the first contender that is right, in the same rounds; None for that one, and where either took
+            less than can be measured.
     """
 
     workload: str
@@ -111,10 +114,12 @@ def compare(workload: Workload, device: str, ceilings: Ceilings, rounds: int) ->
                     del usable[name]
             else:
                 right[name], functions[name] = row, function
-        yield from _timed(right, functions, device, rounds)
+        if right:
+            eager = {**functions, AGAIN: next(iter(functions.values()))}
+            yield from _timed(right, eager, usable, partial(interleaved, device=device, rounds=rounds, enough=ENOUGH))
         if device == "cuda":
             capturable = {name: row for name, row in right.items() if usable[name].capturable}
-            yield from _compared([_captured(row, functions[name], rounds) for name, row in capturable.items()])
+            yield from _by_graphs(capturable, functions, usable, rounds)
 
 
 def record(rows: Iterable[Row], ceilings: Ceilings) -> dict[str, Any]:
@@ -131,40 +136,46 @@ def _judged(row: Row, standard: Standard, contender: Contender, function: Pass) 
     return replace(row, error=error, allowed=allowed, failure=wrong)
 
 
-def _timed(rows: Mapping[str, Row], functions: Mapping[str, Pass], device: str, rounds: int) -> Iterator[Row]:
-    """The rows with times, each compared with the first, which is compared with itself."""
-    if not rows:
-        return
+def _timed(
+    rows: Mapping[str, Row],
+    functions: Mapping[str, Pass],
+    contenders: Mapping[str, Contender],
+    times: Callable[[Mapping[str, Pass]], dict[str, Samples]],
+) -> Iterator[Row]:
+    """The rows with times, each compared with the first, which is compared with itself; they take turns."""
+    found = times(functions)
     first = next(iter(rows))
-    found = interleaved({**functions, AGAIN: functions[first]}, device, rounds, ENOUGH)
-    noise = noise_floor(found[first], found[AGAIN])
+    noise = _noise(found[first], found[AGAIN])
     for name, row in rows.items():
-        timed = replace(row, samples=found[name], noise=noise)
-        if name == first:
-            yield timed
-        else:
-            yield replace(timed, comparison=compare_samples(found[first], found[name], floor=noise))
-
-
-def _compared(graphs: Sequence[Row]) -> Iterator[Row]:
-    """The rows of graphs, each compared with the first of them; they took no turns."""
-    base: Samples | None = None
-    for row in graphs:
         comparison = None
-        if row.samples and base and min(*row.seconds, *base.seconds) > 0:
-            comparison = compare_samples(base, row.samples)
-        base = base or row.samples
-        yield replace(row, comparison=comparison)
+        if name != first and found[first].measurable and found[name].measurable:
+            comparison = compare_samples(found[first], found[name], floor=noise)
+        # after the comparison: within a table precisions differ on purpose
+        provenance = {**found[name].provenance, **contenders[name].provenance}
+        yield replace(row, samples=replace(found[name], provenance=provenance), noise=noise, comparison=comparison)
 
 
-def _captured(row: Row, function: Pass, rounds: int) -> Row:
-    """The same row by a CUDA graph; where capture fails, the row says why."""
-    graph = replace(row, contender=f"{row.contender}, graph", memory=None)
-    try:
-        return replace(graph, samples=captured(function, rounds))
-    except Exception as refusal:
-        torch.cuda.synchronize()
-        return replace(graph, failure=_first_line(refusal))
+def _noise(first: Samples, again: Samples) -> float:
+    return noise_floor(first, again) if first.measurable and again.measurable else math.inf
+
+
+def _by_graphs(
+    rows: Mapping[str, Row], functions: Mapping[str, Pass], contenders: Mapping[str, Contender], rounds: int
+) -> Iterator[Row]:
+    """The same rows by CUDA graphs, which take turns once all are captured; where capture fails, the row says why."""
+    right: dict[str, Row] = {}
+    graphs: dict[str, Pass] = {}
+    for name, row in rows.items():
+        graph = replace(row, contender=f"{row.contender}, graph", memory=None)
+        try:
+            # the first is captured twice: graphs differ by the memory that they hold
+            graphs |= {key: captured(functions[name]) for key in ((name,) if graphs else (name, AGAIN))}
+            right[name] = graph
+        except Exception as refusal:
+            torch.cuda.synchronize()
+            yield replace(graph, failure=_first_line(refusal))
+    if right:
+        yield from _timed(right, graphs, contenders, partial(replayed, rounds=rounds, enough=ENOUGH))
 
 
 @contextmanager
@@ -179,8 +190,7 @@ def settings(contender: Contender) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     torch.set_float32_matmul_precision(contender.settings)
-    # convolutions would otherwise take tf32 whatever the products do
-    cudnn.allow_tf32 = contender.settings == "high"
+    cudnn.allow_tf32 = contender.provenance["cudnn_allow_tf32"]
     try:
         yield
     finally:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ndbench.bench.run import Row
-from ndbench.timing import Comparison, Samples, compare
-from ndbench.timing.comparison import require_comparable
+from ndbench.timing import Comparison, Incomparable, Samples, compare
+from ndbench.timing.comparison import PRECISION, require_comparable
 
 NOTE = """The stored run is another job: what the machine did between the two is in no interval. A difference below the
 noise that a contender has from itself within one job is none, and one above it may still be the machine's. To judge a
@@ -23,11 +23,19 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """A row of the new run against the same row of the stored one."""
+    """A row of the new run against the same row of the stored one.
+
+    Attributes:
+        row: of the new run.
+        base: samples of the stored one.
+        comparison: of the two; None where either took less than can be measured, or they were timed in other ways.
+        refusal: how the ways differ.
+    """
 
     row: Row
     base: Samples
-    comparison: Comparison
+    comparison: Comparison | None
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,17 +74,29 @@ class Stored:
         """
         timed_on = {self._samples(key).provenance.get("timed_on") for key in self.rows} - {None}
         ours = {"timed_on": timed_on.pop()} if timed_on else {}
-        require_comparable({**self.environment, **ours}, {**environment, "timed_on": device})
+        require_comparable({**self._place(), **ours}, {**environment, "timed_on": device})
 
     def changes(self, rows: Iterable[Row]) -> Iterator[Change]:
         """Compare every row that both have, above the noise of both."""
         for row in rows:
             key = row.workload, row.contender, row.direction
-            if key in self.rows and row.samples and min(row.seconds) > 0:
+            if key in self.rows and row.samples:
                 base = self._samples(key)
-                floor = max(row.noise, float(self.rows[key].get("noise", 0)))
-                yield Change(row, base, compare(base, row.samples, floor=floor, paired=False))
+                try:
+                    yield Change(row, base, self._comparison(key, row, row.samples))
+                except Incomparable as refusal:
+                    yield Change(row, base, None, str(refusal))
+
+    def _comparison(self, key: Key, row: Row, head: Samples) -> Comparison | None:
+        base = self._samples(key)
+        if not (base.measurable and head.measurable):
+            return None
+        return compare(base, head, floor=max(row.noise, float(self.rows[key].get("noise", 0))), paired=False)
 
     def _samples(self, key: Key) -> Samples:
         row = self.rows[key]
-        return Samples.of_record({**row, "provenance": {**self.environment, **row.get("how", {})}, "rounds": ""})
+        return Samples.of_record({**row, "provenance": {**self._place(), **row.get("how", {})}, "rounds": ""})
+
+    def _place(self) -> dict[str, Any]:
+        """The environment without PyTorch's settings of precision: every contender has its own."""
+        return {name: value for name, value in self.environment.items() if name not in PRECISION}

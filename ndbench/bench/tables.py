@@ -11,7 +11,18 @@ from ndbench.cost.ceilings import Ceilings
 from ndbench.timing import SHORT, Comparison, Samples
 
 MIB = 2**20
-COLUMNS = ("us: quartile", "median", "quartile", "of floor", "time / first", "verdict", "error", "allowed", "peak MiB")
+COLUMNS = (
+    "us: quartile",
+    "median",
+    "quartile",
+    "of floor",
+    "time / first",
+    "interval",
+    "verdict",
+    "error",
+    "allowed",
+    "peak MiB",
+)
 
 
 def table(name: str, rows: Sequence[Row]) -> Table:
@@ -26,13 +37,18 @@ def table(name: str, rows: Sequence[Row]) -> Table:
 
 
 def notes(rows: Sequence[Row]) -> Iterable[str]:
-    """Yield what failed and why, how large the noise was, and which times are those of launches."""
+    """Yield what failed or is undecided and why, how large the noise was, and which times are those of launches."""
     for row in rows:
         if row.failure:
             yield f"not timed: {row.contender}, {row.direction}: {row.failure}"
-    noise = {row.direction: row.noise for row in rows if row.samples and not row.captured}
-    for direction, relative in noise.items():
-        yield f"noise: {direction}, the first contender timed twice differs from itself by {relative:.1%}"
+        if row.samples and not row.samples.measurable:
+            yield f"{row.contender}, {row.direction}: {_below(row.samples)}"
+        if row.comparison and row.comparison.reason:
+            yield f"undecided: {row.contender}, {row.direction}: {row.comparison.reason}"
+    noise = {(row.direction, row.captured): row.noise for row in rows if row.samples}
+    for (direction, captured), relative in noise.items():
+        what = "the first graph, captured twice," if captured else "the first contender timed twice"
+        yield f"noise: {direction}, {what} differs from itself by {relative:.1%}"
     if any(_launch_bound(row) for row in rows):
         yield f"* below {1e6 * SHORT:.0f} us a call is timed by its launch; the row of its graph is the time of the GPU"
 
@@ -42,14 +58,27 @@ def changes(found: Iterable[Change]) -> Table:
     listed = Table(title="against the stored run", title_justify="left")
     for column in ("workload", "implementation", "direction"):
         listed.add_column(column, no_wrap=True)
-    for column in ("us: stored", "now", "now / stored", "verdict"):
+    for column in ("us: stored", "now", "now / stored", "interval", "verdict"):
         listed.add_column(column, justify="right", no_wrap=True)
     for change in found:
         row = change.row
-        quartiles = (f"{1e6 * samples.typical:.1f}" for samples in (change.base, Samples(row.seconds)))
+        quartiles = (_microseconds(samples, 0) for samples in (change.base, Samples(row.seconds)))
         said = _said(change.comparison)
         listed.add_row(escape(row.workload), escape(row.contender), row.direction, *quartiles, *said)
     return listed
+
+
+def reasons(found: Iterable[Change]) -> Iterable[str]:
+    """Yield why a change is undecided or has no verdict."""
+    for change in found:
+        name = f"{change.row.workload}, {change.row.contender}, {change.row.direction}"
+        if change.refusal:
+            yield f"{name}: {change.refusal}"
+        if change.comparison and change.comparison.reason:
+            yield f"undecided: {name}: {change.comparison.reason}"
+        for run, samples in (("stored", change.base), ("new", Samples(change.row.seconds))):
+            if not samples.measurable:
+                yield f"{name}, {run} run: {_below(samples)}"
 
 
 def rates(found: Ceilings) -> str:
@@ -62,16 +91,32 @@ def _figures(row: Row) -> tuple[str, ...]:
     accuracy = (f"{row.error:.1e}", f"{row.allowed:.1e}") if row.allowed == row.allowed else ("", "")
     memory = "" if row.memory is None else f"{row.memory / MIB:.2f}"
     if not row.samples:
-        return ("wrong" if row.failure.startswith("wrong") else "failed", *[""] * 5, *accuracy, memory)
-    times = [f"{1e6 * quartile:.1f}" for quartile in row.samples.quartiles]
+        return ("wrong" if row.failure.startswith("wrong") else "failed", *[""] * 6, *accuracy, memory)
+    times = [_microseconds(row.samples, quartile) for quartile in range(3)]
     times[1] += "*" if _launch_bound(row) else ""
-    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" else ""
-    said = _said(row.comparison) if row.comparison else ("", "")
-    return (*times, fraction, *said, *accuracy, memory)
+    fraction = f"{row.floor / row.typical:.0%}" if row.direction == "forward" and row.typical > 0 else ""
+    return (*times, fraction, *_said(row.comparison), *accuracy, memory)
 
 
-def _said(comparison: Comparison) -> tuple[str, str]:
-    return f"{comparison.ratio:.3g}", str(comparison.verdict)
+def _microseconds(samples: Samples, quartile: int) -> str:
+    """A quartile in microseconds; - if a quarter of the samples is not above 0."""
+    return f"{1e6 * samples.quartiles[quartile]:.1f}" if samples.typical > 0 else "-"
+
+
+def _said(comparison: Comparison | None) -> tuple[str, str, str]:
+    """The ratio, the interval that holds it, and the verdict."""
+    if not comparison:
+        return "", "", ""
+    low, high = comparison.interval
+    return f"{comparison.ratio:.3g}", f"{low:.3f} to {high:.3f}", str(comparison.verdict)
+
+
+def _below(samples: Samples) -> str:
+    """Why there is no verdict on samples of which some are not above 0."""
+    if samples.typical > 0:
+        below = sum(second <= 0 for second in samples.seconds)
+        return f"no verdict, since {below} of {len(samples.seconds)} samples are not above 0"
+    return "below what can be measured: a quarter of the samples is not above 0"
 
 
 def _launch_bound(row: Row) -> bool:

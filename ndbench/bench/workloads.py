@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,21 @@ class Contender:
     settings: str = "highest"
     truth: Differentiable | None = None
     parameters: tuple[Tensor, ...] = ()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it multiplies float32, under the names of `ndbench.environment` where it has them.
+
+        Example:
+            >>> Contender(lambda x: (x,), "tf32", settings="high").provenance
+            {'precision': 'tf32', 'float32_matmul_precision': 'high', 'cudnn_allow_tf32': True}
+        """
+        return {
+            "precision": self.precision,
+            "float32_matmul_precision": self.settings,
+            # convolutions would otherwise take tf32 whatever the products do
+            "cudnn_allow_tf32": self.settings == "high",
+        }
 
 
 @dataclass(frozen=True)

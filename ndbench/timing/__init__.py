@@ -1,7 +1,8 @@
 """One honest timer: raw samples with their provenance, and what two sets of them say about each other."""
 
 from ndbench.timing.comparison import Comparison, Incomparable, Outcome, compare, noise_floor
-from ndbench.timing.events import SHORT, Events, captured
+from ndbench.timing.events import SHORT, Events
+from ndbench.timing.graphs import captured, replayed
 from ndbench.timing.rounds import by_the_clock, interleaved
 from ndbench.timing.samples import Samples
 
@@ -17,4 +18,5 @@ __all__ = [
     "compare",
     "interleaved",
     "noise_floor",
+    "replayed",
 ]

@@ -8,16 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from ndbench.timing.intervals import Array, Interval, correlation_time, of_differences, of_samples
+from ndbench.timing.intervals import Array, Interval, correlation, correlation_time, of_differences, of_samples
 from ndbench.timing.samples import Samples
 
 CONFIDENCE = 0.998
-"""One comparison in 500 of equals may be called different: a table has tens of rows."""
+"""For independent samples one comparison in 500 of equals may be called different: a table has tens of rows.
+Correlation is estimated from the same few samples, and one in 50 may where it is strong (docs/timing.md)."""
+
+EFFECTIVE = 7
+"""Independent samples that a decision needs at this confidence; correlated ones must be worth as many."""
+
+DRIFTING = 0.8
+"""Correlation within rounds above which both times follow the machine, and only differences tell of them."""
 
 THRESHOLD = 0.05
 """Relative difference within which two times are the same for all purposes."""
 
-MUST_AGREE = ("timed_on", "device", "processor", "threads", "clock", "float32_matmul_precision", "cudnn_allow_tf32")
+PRECISION = ("precision", "float32_matmul_precision", "cudnn_allow_tf32")
+"""Of what was timed: how float32 was multiplied, and PyTorch's settings of it."""
+
+MUST_AGREE = ("timed_on", "device", "processor", "threads", "clock", *PRECISION)
 """Of two provenances; the commit and versions are what one wants to compare."""
 
 
@@ -41,8 +51,8 @@ class Comparison:
     Attributes:
         verdict: "faster", "same", "slower" or "undecided".
         ratio: time of head over time of base.
-        interval: that holds the ratio with the confidence.
-        confidence: of the interval.
+        interval: that holds the ratio with the confidence, approximately for correlated samples.
+        confidence: of the interval, for independent samples.
         threshold: relative difference that counts as the same.
         floor: relative difference that the same version has from itself.
         paired: whether samples of the same rounds were compared with each other too.
@@ -87,11 +97,19 @@ def compare(
 
     - not paired: the interval of the shift between the two sets (Mann-Whitney, `intervals.of_samples`) at alpha;
     - paired (sample i of both is from round i of the same run): in addition the interval of the center of the
-      differences by rounds (Wilcoxon, `intervals.of_differences`), both at alpha / 2. Each holds the ratio with
-      probability 1 - alpha / 2, so their intersection does with 1 - alpha (Bonferroni). The first is narrow where a
-      few rounds are disturbed, the second where the machine drifts.
+      differences by rounds (Wilcoxon, `intervals.of_differences`), both at alpha / 2, and the intersection counts
+      (Bonferroni). The first is narrow where a few rounds are disturbed, the second where the machine drifts.
 
-    Each is widened by the square root of the correlation time of what it is made from. Then head is
+    Each holds the ratio with the probability that it claims for independent samples of two distributions that differ by
+    the ratio alone; that of Mann-Whitney on pairs for those without correlation within a round too. For others
+
+    - both are widened by sqrt(tau), the larger correlation time of the differences and of the two sets (not of these if
+      both share a drift, of which the differences are free), and there is no interval at all where fewer than 7
+      independent samples would tell as much;
+    - that of Mann-Whitney is widened by sqrt(1 - rho) where the correlation rho within a round is negative.
+
+    Both are estimates from the same samples, so the probability is then approximate. How often it fails is measured:
+    docs/timing.md. Then head is
 
     - "same" if the whole interval lies in [1 / (1 + threshold), 1 + threshold]: a test of equivalence;
     - "slower" or "faster" if the interval excludes 1, and the ratio differs from 1 by more than floor;
@@ -101,7 +119,7 @@ def compare(
         base: what head is compared with.
         head: what is judged.
         threshold: relative difference that counts as the same, positive.
-        confidence: that the interval holds the ratio.
+        confidence: that the interval holds the ratio, for independent samples.
         floor: the noise of the same version timed twice, see :func:`noise_floor`.
         paired: None for yes if both come from the same rounds.
 
@@ -179,7 +197,7 @@ def _verdict(shift: Interval, threshold: float, floor: float) -> tuple[Outcome, 
     if -threshold <= shift.low and shift.high <= threshold:
         return Outcome.SAME, ""
     if math.isinf(shift.width):
-        return Outcome.UNDECIDED, "too few samples for this confidence"
+        return Outcome.UNDECIDED, "too few samples for this confidence, or too correlated ones"
     if shift.low <= 0 <= shift.high:
         return Outcome.UNDECIDED, "the interval holds 1 and more than the threshold"
     if not abs(shift.estimate) > floor:
@@ -196,18 +214,27 @@ def _taken_together(base: Samples, head: Samples, paired: bool | None) -> bool:
 
 
 def _apart(x: Array, y: Array, alpha: float) -> Interval:
-    factor = math.sqrt(max(correlation_time(x), correlation_time(y)))
-    return of_samples(x, y, alpha).widened(factor)
+    widest = max(correlation_time(x), correlation_time(y))
+    return _known(of_samples(x, y, alpha).widened(math.sqrt(widest)), min(len(x), len(y)), correlation_time(x, y))
 
 
 def _paired(x: Array, y: Array, alpha: float) -> Interval:
     # a slow function leaves the rounds earlier
     rounds = min(len(x), len(y))
-    d = y[:rounds] - x[:rounds]
-    # what both share cancels, so only the correlation of the differences counts
-    factor = math.sqrt(correlation_time(d))
+    d, rho = y[:rounds] - x[:rounds], correlation(x[:rounds], y[:rounds])
+    # a drift that both share cancels, and only the correlation of the differences counts
+    own = 1.0 if rho > DRIFTING else correlation_time(x[:rounds], y[:rounds])
+    factor = math.sqrt(max(correlation_time(d), own))
     by_rounds = of_differences(d, alpha / 2).widened(factor)
-    return _intersection(by_rounds, of_samples(x, y, alpha / 2).widened(factor))
+    as_sets = of_samples(x, y, alpha / 2).widened(factor * math.sqrt(max(1.0, 1 - rho)))
+    return _known(_intersection(by_rounds, as_sets), rounds, own)
+
+
+def _known(interval: Interval, samples: int, tau: float) -> Interval:
+    """The interval; everything, if so many samples of this correlation time decide nothing."""
+    if tau > max(1.0, samples / EFFECTIVE):
+        return Interval(-math.inf, interval.estimate, math.inf)
+    return interval
 
 
 def _intersection(first: Interval, second: Interval) -> Interval:

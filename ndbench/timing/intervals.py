@@ -143,15 +143,15 @@ def _normal_quantile(mean: float, variance: float, tail: float) -> int:
     return math.floor(mean + NormalDist().inv_cdf(tail) * math.sqrt(variance) - 0.5)
 
 
-def correlation_time(d: Array) -> float:
+def correlation_time(*series: Array) -> float:
     """The factor tau, at least 1, by which correlation between samples raises the variance of their mean.
 
-    tau = (1 + r) / (1 - r) of an autoregressive process whose successive samples have the correlation r. It comes from
-    that of the ranks, r = 2 sin(pi r_ranks / 6) for normal samples, which outliers cannot hide; and (1 + 3 r) / n is
-    added, by which the estimate falls short on average. r is 0.9 at most.
+    tau = (1 + r) / (1 - r) of an autoregressive process whose successive samples have the correlation r, the mean of
+    that of all series. It comes from that of the midranks, r = 2 sin(pi r_ranks / 6) for normal samples, which outliers
+    cannot hide; and (1 + 3 r) / n is added, by which the estimate falls short on average. r is 0.9 at most.
 
     Args:
-        d: shape (n,), in the order in which they were taken.
+        series: shape (n,) each, in the order in which they were taken.
 
     Example:
         >>> import numpy as np
@@ -163,8 +163,35 @@ def correlation_time(d: Array) -> float:
         1946. Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954.
         Kruskal, Ordinal measures of association, JASA 53, 1958, for the correlation of ranks.
     """
-    n = len(d)
-    ranks = np.argsort(np.argsort(d)) - (n - 1) / 2
-    r = 2 * math.sin(math.pi / 6 * float(ranks[1:] @ ranks[:-1] / max(ranks @ ranks, 1)))
-    r = min(r + (1 + 3 * r) / n, 0.9)
+    r = min(sum(map(_successive, series)) / len(series), 0.9)
     return max(1.0, (1 + r) / (1 - r))
+
+
+def correlation(x: Array, y: Array) -> float:
+    """That of normal samples whose midranks are as correlated as those of x and y; 0 if either is constant.
+
+    Example:
+        >>> import numpy as np
+        >>> round(correlation(np.arange(5.0), np.exp(np.arange(5.0))), 3), correlation(np.ones(5), np.arange(5.0))
+        (1.0, 0.0)
+    """
+    a, b = _midranks(x), _midranks(y)
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return 2 * math.sin(math.pi / 6 * float(a @ b) / size) if size > 0 else 0.0
+
+
+def _successive(d: Array) -> float:
+    """The correlation of successive samples; 0 for constants."""
+    n, ranks = len(d), _midranks(d)
+    size = float(ranks @ ranks)
+    if size == 0:
+        return 0.0
+    r = 2 * math.sin(math.pi / 6 * float(ranks[1:] @ ranks[:-1]) / size)
+    return r + (1 + 3 * r) / n
+
+
+def _midranks(d: Array) -> Array:
+    """Ranks less their mean; equal samples share the mean of theirs."""
+    _, place, counts = np.unique(d, return_inverse=True, return_counts=True)
+    ranks: Array = np.cumsum(counts) - (counts - 1) / 2
+    return ranks[place] - (len(d) + 1) / 2

@@ -54,26 +54,55 @@ def interleaved(
         >>> len(found["sum"].seconds), found["sum"].typical > 0
         (4, True)
     """
+    events = Events() if device != "cpu" else None
+    how = {
+        "timed_on": device,
+        "clock": "events" if events else getattr(clock, "__name__", repr(clock)),
+        "flushed": events.flushed if events else 0,
+    }
+    take = events.seconds if events else partial(by_the_clock, clock=clock)
+    return in_turns(functions, take, how, rounds, enough)
+
+
+def in_turns(
+    functions: Mapping[str, Function],
+    take: Callable[[Function], float],
+    how: Mapping[str, Any],
+    rounds: int,
+    enough: float = math.inf,
+    *,
+    captured: bool = False,
+) -> dict[str, Samples]:
+    """The rounds of `interleaved`, with the seconds that `take` says.
+
+    Args:
+        functions: what takes turns, by name.
+        take: seconds of one call.
+        how: what the provenance says of it; "timed_on" is "cpu" where there are no clocks to raise.
+        rounds: at least 2.
+        enough: seconds after which a function takes part in no further round, if it has 15 samples.
+        captured: whether the functions replay graphs.
+
+    Raises:
+        ValueError: for fewer than 2 rounds.
+
+    Example:
+        >>> found = in_turns({"a": list, "b": dict}, lambda function: 2.0, {"timed_on": "cpu"}, rounds=3)
+        >>> found["b"].seconds
+        (2.0, 2.0, 2.0)
+    """
     if rounds < 2:
         raise ValueError(f"interleaved: rounds must be at least 2; got {rounds}")
-    gpu = device != "cpu"
-    events = Events() if gpu else None
-    take = events.seconds if events else partial(by_the_clock, clock=clock)
+    gpu = how["timed_on"] != "cpu"
     warmth = until_steady(partial(_turn, list(functions.values()), gpu), gpu=gpu)
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for order in orders(list(functions), rounds):
         for name in order:
             if len(samples[name]) < FEWEST or sum(samples[name]) < enough:
                 samples[name].append(take(functions[name]))
-    how = {
-        "timed_on": device,
-        "clock": "events" if gpu else getattr(clock, "__name__", repr(clock)),
-        "flushed": events.flushed if events else 0,
-        "warm_up": warmth,
-    }
     # asked now, when the clocks of a GPU are those of the work
-    provenance, together = {**environment(), **how}, uuid.uuid4().hex
-    return {name: Samples(tuple(seconds), False, provenance, together) for name, seconds in samples.items()}
+    provenance, together = {**environment(), **how, "warm_up": warmth}, uuid.uuid4().hex
+    return {name: Samples(tuple(seconds), captured, provenance, together) for name, seconds in samples.items()}
 
 
 def orders(names: Sequence[str], rounds: int) -> Iterator[list[str]]:

@@ -42,6 +42,11 @@ class Samples:
         """The lower quartile: disturbances only ever add time."""
         return self.quartiles[0]
 
+    @property
+    def measurable(self) -> bool:
+        """Whether every sample is above 0, so that ratios exist; a graph's, less the flushes, may not be."""
+        return min(self.seconds) > 0
+
     def as_record(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {

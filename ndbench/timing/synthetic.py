@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,13 @@ class Noise:
         name: of the kind.
         draw: factors (2, n) on the true time, of base and head, from a generator and n.
         shared: whether both suffer from it in the same rounds, so that only paired samples can be compared.
+        detected: share of slowdowns by a tenth that must be called slower, 30 samples each.
     """
 
     name: str
     draw: Callable[[np.random.Generator, int], Array]
     shared: bool = False
+    detected: float = 0.95
 
 
 def normal(rng: np.random.Generator, n: int) -> Array:
@@ -48,13 +51,25 @@ def outliers(rng: np.random.Generator, n: int) -> Array:
     return normal(rng, n) * np.where(slow, 1 + rng.standard_exponential((2, n)), 1)
 
 
-def correlated(rng: np.random.Generator, n: int) -> Array:
-    """1 + an autoregressive process of standard deviation sigma, for each of the two by itself."""
+def correlated(rng: np.random.Generator, n: int, r: float = CORRELATION) -> Array:
+    """1 + an autoregressive process of standard deviation sigma, for each of the two by itself.
+
+    Args:
+        rng: what draws.
+        n: samples of each.
+        r: the correlation of successive samples.
+    """
     fresh = rng.standard_normal((2, n))
     found = fresh.copy()
     for i in range(1, n):
-        found[:, i] = CORRELATION * found[:, i - 1] + np.sqrt(1 - CORRELATION**2) * fresh[:, i]
+        found[:, i] = r * found[:, i - 1] + np.sqrt(1 - r**2) * fresh[:, i]
     return 1 + SIGMA * found
+
+
+def opposed(rng: np.random.Generator, n: int, rho: float) -> Array:
+    """Normal, with the correlation rho between the two samples of a round."""
+    x, z = rng.standard_normal((2, n))
+    return 1 + SIGMA * np.stack([x, rho * x + np.sqrt(1 - rho**2) * z])
 
 
 def drifting(rng: np.random.Generator, n: int) -> Array:
@@ -66,9 +81,18 @@ NOISES = (
     Noise("normal", normal),
     Noise("skewed", skewed),
     Noise("outliers", outliers),
-    Noise("correlated", correlated),
+    # thirty that are worth ten often decide nothing
+    Noise("correlated", correlated, detected=0.8),
     Noise("drifting", drifting, shared=True),
 )
+
+CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
+"""Of successive samples, for which the coverage of the intervals is measured."""
+CORRELATED = (
+    *(Noise(f"successive {r:.1f}", partial(correlated, r=r)) for r in CORRELATIONS),
+    *(Noise(f"within rounds {rho:.1f}", partial(opposed, rho=rho), shared=True) for rho in (-0.7, 0.5)),
+)
+"""Kinds of correlation; what is within rounds exists in pairs only."""
 
 
 def pair(noise: Noise, ratio: float, seed: int, n: int = 30, *, together: bool = True) -> tuple[Samples, Samples]:

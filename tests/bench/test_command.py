@@ -10,7 +10,7 @@ from ndbench.bench import command
 from ndbench.bench.command import main
 from ndbench.bench.registry import workloads
 
-FEW = ["--workload", "newton_schulz-T5-n32", "--rounds", "5"]
+FEW = ["--workload", "newton_schulz-T5-n32", "--rounds", "7"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_it_is_shown_drawn_and_compared_with_the_stored_run(stored, tmp_path, ca
     assert "newton_schulz-T5-n32-b16" in printed
     assert "measured ceilings" in printed
     assert "bench 1/1, newton_schulz-T5-n32-b16" in printed
-    assert "8 of 8 rows are in the stored run, of commit" in printed
+    assert "6 of 6 rows are in the stored run, of commit" in printed
     assert "time both versions in one job" in " ".join(printed.split())
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -73,7 +73,9 @@ def test_the_list_names_every_workload(device, capsys):
     ("options", "message"),
     [
         (["--workload", "nothing"], "no workload matches; there are newton_schulz-T5-n32-b16"),
-        (["--rounds", "4"], "--rounds must be at least 5; got 4"),
+        (["--rounds", "6"], "--rounds must be at least 7, since fewer samples decide nothing; got 6"),
+        (["--seconds", "-1"], "--seconds must be a number of seconds, 0 or more; got -1"),
+        (["--seconds", "nan"], "--seconds must be a number of seconds, 0 or more; got nan"),
         (["--compare", "/nowhere/base.json"], "cannot compare with /nowhere/base.json: No such file"),
         (["--plot", "picture"], "--plot picture: the name must end in one of"),
         (["--json", "/dev/null/times.json"], "cannot write /dev/null/times.json: "),
@@ -82,6 +84,13 @@ def test_the_list_names_every_workload(device, capsys):
 def test_wrong_usage(options, message, capsys):
     assert main(options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_is_refused_leaves_no_file(tmp_path, capsys):
+    new = tmp_path / "new" / "times.json"
+    assert main(["--json", str(new), "--compare", str(tmp_path / "missing.json")]) == 2
+    assert "cannot compare with" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_device_is_refused_before_anything_runs(stored, tmp_path, capsys):

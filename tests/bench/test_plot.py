@@ -52,7 +52,7 @@ def test_two_sizes_of_a_family_have_a_line_beside_the_model(tmp_path, drawn):
 
 
 def test_without_a_time_there_is_nothing_to_draw(tmp_path):
-    with pytest.raises(ValueError, match="at least one row must have been timed"):
+    with pytest.raises(ValueError, match="at least one row must have a time above 0"):
         draw([WRONG], SIZES, tmp_path / "none.png")
 
 

@@ -28,17 +28,24 @@ def test_workloads_have_names_and_work(device):
 
 
 def test_contenders_of_a_gpu_are_named_without_one():
-    operations = [w for w in workloads("cuda") if not w.family.startswith(("gradient", "layer"))]
+    operations = [w for w in workloads("cuda") if not w.family.startswith(("gradient", "layer", "network"))]
     for operation in operations:
         names = set(operation.contenders("cuda"))
         assert any("triton ieee" in name for name in names)
         assert any("tf32" in name for name in names)
 
 
+def test_a_cpu_has_no_contender_that_is_judged_as_coarser_than_it_computes():
+    contenders = [c for w in workloads("cpu") for c in w.contenders("cpu").values()]
+    assert {(c.precision, c.settings) for c in contenders} == {("ieee", "highest")}
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_the_contenders_of_a_cpu_agree_with_the_truth(name):
     chosen = workload(name, "cpu")
-    x = chosen.input("cpu")[:1]
+    x = chosen.input("cpu")
+    # a network has a label for each image
+    x = x if chosen.family == "network" else x[:1]
     for contender in chosen.contenders("cpu").values():
         true = chosen.truth_of(contender)(x.double(), *(p.double() for p in contender.parameters))
         for found, expected in zip(contender.function(x), true, strict=True):

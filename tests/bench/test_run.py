@@ -143,6 +143,15 @@ def test_settings_last_as_long_as_the_call():
         assert settings() == before
 
 
+def test_rows_tell_the_settings_of_their_own_calls():
+    contenders = {"exact": Contender(squares), "coarse": Contender(squares, "tf32", settings="high")}
+    rows = list(compare(workload(**contenders), "cpu", RATES, rounds=2))
+    found = record(rows, RATES)["rows"]
+    told = [tuple(r["how"][k] for k in ("precision", "float32_matmul_precision", "cudnn_allow_tf32")) for r in found]
+    assert told == [("ieee", "highest", False), ("tf32", "high", True)] * 2
+    assert rows[1].comparison is not None
+
+
 def test_the_backward_pass_is_that_of_a_random_upstream_gradient():
     x = torch.arange(1.0, 5.0)
     both = dict(passes(Contender(squares), x))["forward+backward"]

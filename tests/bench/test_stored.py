@@ -6,10 +6,11 @@ import pytest
 
 from ndbench.bench.run import record
 from ndbench.bench.stored import Stored, Unreadable
+from ndbench.bench.tables import reasons
 from ndbench.cost.ceilings import Ceilings
 from ndbench.environment import environment
-from ndbench.timing import Incomparable
-from tests.bench.synthetic_rows import WRONG, row
+from ndbench.timing import Incomparable, Samples
+from tests.bench.synthetic_rows import WRONG, row, times
 
 RATES = Ceilings(bytes=1e9, flops={"ieee": 1e9, "tf32": 1e9})
 
@@ -43,6 +44,36 @@ def test_the_noise_of_either_run_is_the_floor(tmp_path):
     assert change.comparison.verdict == "undecided"
     (change,) = stored(tmp_path, row(noise=0.1)).changes([row(factor=1.5, noise=0.7)])
     assert change.comparison.floor == 0.7
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1e-6])
+def test_samples_that_are_not_above_zero_on_either_side_have_no_verdict(lowest, tmp_path):
+    below = row(samples=Samples((lowest, *[1e-6] * 9), captured=True, rounds="shared"))
+    for base, head in ((below, row()), (row(), below), (below, below)):
+        (change,) = stored(tmp_path, base).changes([head])
+        assert change.comparison is None
+        assert change.base.seconds == base.seconds
+
+
+@pytest.mark.parametrize(
+    ("key", "ours", "theirs"),
+    [("precision", "ieee", "tf32"), ("float32_matmul_precision", "highest", "high"), ("cudnn_allow_tf32", False, True)],
+)
+def test_rows_of_another_precision_have_no_verdict_and_the_others_have(key, ours, theirs, tmp_path):
+    base = stored(tmp_path, row(samples=times(**{key: ours})), row("other"))
+    change, other = base.changes([row(samples=times(**{key: theirs})), row("other")])
+    assert change.comparison is None
+    assert change.refusal.startswith(f"compare: both must have the same {key}; base has {ours!r}, head {theirs!r}")
+    (reason,) = reasons([change, other])
+    assert reason == f"squares, torch, forward: {change.refusal}"
+    assert other.comparison.verdict == "same"
+
+
+def test_settings_of_the_process_are_not_those_of_a_row(tmp_path):
+    base = stored(tmp_path, row(), float32_matmul_precision="high", cudnn_allow_tf32=None)
+    base.require_comparable(environment(), "cpu")
+    (change,) = base.changes([row(samples=times(float32_matmul_precision="highest", cudnn_allow_tf32=False))])
+    assert change.comparison.verdict == "same"
 
 
 def test_noise_that_is_infinite_survives(tmp_path):

@@ -3,12 +3,13 @@
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from ndbench.bench.stored import Change
-from ndbench.bench.tables import changes, notes, rates, table
+from ndbench.bench.tables import changes, notes, rates, reasons, table
 from ndbench.cost.ceilings import Ceilings
-from ndbench.timing import compare
+from ndbench.timing import Samples, compare
 from tests.bench.synthetic_rows import WRONG, compared, row, times
 
 
@@ -35,6 +36,7 @@ def test_every_column_has_a_heading_with_its_unit():
         "quartile",
         "of floor",
         "time / first",
+        "interval",
         "verdict",
         "error",
         "allowed",
@@ -44,7 +46,7 @@ def test_every_column_has_a_heading_with_its_unit():
 
 def test_a_row_has_quartiles_error_floor_and_memory():
     found = cells(table("squares", [row()]), "torch")
-    assert found == ["torch", "forward", "1007.0", "1015.0", "1023.0", "10%", "", "", "1.0e-07", "1.0e-06", "1.00"]
+    assert found == ["torch", "forward", "1007.0", "1015.0", "1023.0", "10%", "", "", "", "1.0e-07", "1.0e-06", "1.00"]
 
 
 def test_a_backward_pass_has_no_floor():
@@ -52,26 +54,43 @@ def test_a_backward_pass_has_no_floor():
 
 
 def test_a_comparison_is_said():
-    assert cells(table("squares", [row(), compared(1.5)]), "other")[6:8] == ["1.5", "slower"]
-    assert cells(table("squares", [row(), compared(1.0)]), "other")[6:8] == ["1", "same"]
+    assert cells(table("squares", [row(), compared(1.5)]), "other")[6:9] == ["1.5", "1.500 to 1.500", "slower"]
+    assert cells(table("squares", [row(), compared(1.0)]), "other")[6:9] == ["1", "1.000 to 1.000", "same"]
 
 
 def test_a_wrong_contender_has_its_error_and_no_time():
     found = cells(table("squares", [row(), WRONG]), "off")
-    assert found == ["off", "forward", "wrong", "", "", "", "", "", "5.0e-01", "1.0e-06", ""]
+    assert found == ["off", "forward", "wrong", "", "", "", "", "", "", "5.0e-01", "1.0e-06", ""]
 
 
 def test_a_contender_that_raised_has_nothing():
     raised = row(
         "broken", samples=None, error=float("nan"), allowed=float("nan"), memory=None, failure="ValueError: no"
     )
-    assert cells(table("squares", [raised]), "broken")[2:] == ["failed"] + [""] * 8
+    assert cells(table("squares", [raised]), "broken")[2:] == ["failed"] + [""] * 9
 
 
 def test_notes_tell_failures_and_noise():
     assert list(notes([row(), WRONG])) == [
         "not timed: off, forward: wrong: error 5.0e-01, its precision allows 1.0e-06",
         "noise: forward, the first contender timed twice differs from itself by 1.0%",
+    ]
+
+
+def test_notes_tell_why_a_row_is_undecided():
+    why = "the difference is below the noise of the same version timed twice"
+    found = compare(times(), times(1.1), floor=0.5)
+    undecided = row("other", 1.1, comparison=found)
+    assert f"undecided: other, forward: {why}" in notes([row(), undecided])
+    assert cells(table("squares", [row(), undecided]), "other")[6:9] == ["1.1", "1.100 to 1.100", "undecided"]
+    assert list(reasons([Change(undecided, times(), found)])) == [f"undecided: squares, other, forward: {why}"]
+
+
+def test_notes_tell_the_noise_of_graphs_beside_that_of_calls():
+    graph = row("torch, graph", samples=replace(times(), captured=True), noise=0.02)
+    assert list(notes([row(), graph])) == [
+        "noise: forward, the first contender timed twice differs from itself by 1.0%",
+        "noise: forward, the first graph, captured twice, differs from itself by 2.0%",
     ]
 
 
@@ -84,10 +103,36 @@ def test_times_of_launches_are_marked_on_a_gpu():
     assert not any("below 20 us" in note for note in notes([graph, row(samples=times(0.012))]))
 
 
+def graph(*seconds):
+    return row("torch, graph", samples=Samples(seconds, captured=True))
+
+
+@pytest.mark.parametrize("lowest", [0.0, -1e-6])
+def test_a_graph_below_what_can_be_measured_has_no_time(lowest):
+    samples = [lowest] * 3 + [1e-6] * 4
+    below = graph(*samples)
+    assert cells(table("squares", [below]), "torch, graph")[2:9] == ["-", "-", "-", "", "", "", ""]
+    assert "torch, graph, forward: below what can be measured: a quarter of the samples is not above 0" in notes(
+        [below]
+    )
+    change = Change(below, times(), None)
+    assert ["squares", "torch, graph", "forward", "1007.0", "-", "", "", ""] in lines(changes([change]))
+    (reason,) = reasons([change])
+    assert reason.startswith("squares, torch, graph, forward, new run: below what can be measured")
+    (reason,) = reasons([Change(row(), below.samples, None)])
+    assert reason.startswith("squares, torch, forward, stored run: below what can be measured")
+
+
+def test_a_graph_with_one_sample_below_zero_has_times_and_no_verdict():
+    once = graph(-1e-6, *[2e-6] * 7)
+    assert cells(table("squares", [once]), "torch, graph")[2:6] == ["2.0", "2.0", "2.0", "5000%"]
+    assert "torch, graph, forward: no verdict, since 1 of 8 samples are not above 0" in notes([once])
+
+
 def test_changes_tell_both_quartiles_and_the_verdict():
     head = row(factor=2.0)
     found = lines(changes([Change(head, times(), compare(times(), head.samples))]))
-    assert ["squares", "torch", "forward", "1007.0", "2014.0", "2", "slower"] in found
+    assert ["squares", "torch", "forward", "1007.0", "2014.0", "2", "2.000 to 2.000", "slower"] in found
 
 
 def test_rates_have_units():

@@ -2,13 +2,11 @@
 
 import functools
 import os
-import platform
 import re
-from pathlib import Path
 
 import torch
 
-from ndbench.environment import environment
+from ndbench.environment import environment, processor
 
 MOMENTARY = ("commit", "clocks.sm", "clocks.mem")
 """What differs from run to run of one machine."""
@@ -22,13 +20,7 @@ def now():
 
 def name_of(device):
     """The GPU's name, or the CPU's model and how many cores there are."""
-    return torch.cuda.get_device_name() if device == "cuda" else f"{cpu()}, {os.cpu_count()} cores"
-
-
-def cpu():
-    information = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else []
-    return models[0] if models else platform.processor() or platform.machine()
+    return torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {os.cpu_count()} cores"
 
 
 def slug(device):
@@ -46,9 +38,7 @@ def record(case, device):
     return {
         "device": name_of(device),
         "driver": now().get("driver_version", "none"),
-        "precision": case.contender.precision,
-        "float32_matmul_precision": case.contender.settings,
-        "cudnn_allow_tf32": case.contender.settings == "high",
+        **case.contender.provenance,
         "threads": torch.get_num_threads(),
         **{key: now()[key] for key in MOMENTARY if key in now()},
     }

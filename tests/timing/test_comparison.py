@@ -40,7 +40,7 @@ def test_times_that_scatter_too_much_are_undecided():
 def test_five_samples_are_too_few():
     found = compare(Samples(STEADY[:5]), Samples(tuple(2 * second for second in STEADY[:5])))
     assert found.verdict == Outcome.UNDECIDED
-    assert found.reason == "too few samples for this confidence"
+    assert found.reason == "too few samples for this confidence, or too correlated ones"
     assert found.interval == (0, math.inf)
     assert json.loads(json.dumps(found.as_record(), allow_nan=False))["interval"] == [0, None]
 

@@ -7,6 +7,7 @@ import pytest
 
 from ndbench.timing import intervals
 from ndbench.timing.intervals import (
+    correlation,
     correlation_time,
     of_differences,
     of_samples,
@@ -92,4 +93,27 @@ def test_correlated_samples_would_be_missed_without_it():
 
 
 def test_equal_samples_have_no_correlation():
-    assert correlation_time(np.ones(10)) >= 1
+    assert correlation_time(np.ones(10)) == 1
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_ties_do_not_correlate_independent_samples(values):
+    rng = np.random.default_rng(0)
+    tied = np.mean([correlation_time(rng.integers(values, size=30).astype(float)) for _ in range(400)])
+    continuous = np.mean([correlation_time(rng.standard_normal(30)) for _ in range(400)])
+    assert tied == pytest.approx(continuous, rel=0.08)
+
+
+def test_the_correlation_of_several_series_is_their_mean():
+    rng = np.random.default_rng(0)
+    x, y = autoregressive(0.8, 300, rng), rng.standard_normal(300)
+    assert correlation_time(y) < correlation_time(x, y) < correlation_time(x)
+    assert correlation_time(x, x) == correlation_time(x)
+
+
+@pytest.mark.parametrize("rho", [-0.7, 0.0, 0.9])
+def test_the_correlation_within_rounds_is_that_of_normal_samples(rho):
+    rng = np.random.default_rng(0)
+    x, z = rng.standard_normal((2, 2000))
+    assert correlation(x, rho * x + np.sqrt(1 - rho**2) * z) == pytest.approx(rho, abs=0.05)
+    assert correlation(np.ones(9), np.arange(9.0)) == 0
