@@ -56,7 +56,7 @@ def test_asv_finds_no_problem_in_it(asv):
 
 
 def test_figures_are_counted_and_repeat_exactly():
-    first, second = (measurement.figures("forward", cpu=((CASE[1],), (CASE[2],))) for _ in range(2))
+    first, second = (found_of_case() for _ in range(2))
     assert first[CASE] == second[CASE]
     # 12 products of 16 matrices
     assert first[CASE]["flops"] == 12 * 16 * 2 * 32**3
@@ -76,11 +76,27 @@ def sabotaged(monkeypatch):
         wrong = replace(right, function=lambda A: tuple(function(y) for y in right.function(A)))
         found = replace(workload, contenders=lambda device: {CASE[2]: wrong})
         monkeypatch.setattr(registry, "workload", lambda name, device: found)
-        measurement.call.cache_clear()
+        forget()
         return measurement.error(*CASE, "forward")
 
     yield sabotage
+    forget()
+
+
+def forget():
     measurement.call.cache_clear()
+    measurement.standard.cache_clear()
+
+
+def found_of_case():
+    return measurement.figures("forward", cpu=((CASE[1],), (CASE[2],)))
+
+
+def set_up(kind, found):
+    """A benchmark of asv's, as it is before it runs."""
+    benchmark = kind()
+    benchmark.setup(found, *CASE[1:])
+    return benchmark
 
 
 @pytest.mark.parametrize(
@@ -102,9 +118,48 @@ def test_what_raises_fails_its_own_benchmarks_alone(sabotaged):
 
     with pytest.raises(ZeroDivisionError):
         sabotaged(broken)
-    failure = measurement.attempt(*CASE, "forward")
+    found = found_of_case()
     with pytest.raises(RuntimeError, match="broken"):
-        measurement.known({CASE: failure}, *CASE)
+        set_up(inverse_sqrt.Figures, found).track_flops()
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        set_up(inverse_sqrt.Timing, found)
+
+
+@pytest.mark.parametrize("wrong", [lambda D: 2 * D, lambda D: D * torch.nan])
+def test_a_wrong_implementation_is_not_timed_and_its_error_is_tracked(wrong, sabotaged):
+    error = sabotaged(wrong)
+    found = found_of_case()
+    with pytest.raises(NotImplementedError, match=r"wrong: the error is 1.0e\+\d\d, and its precision allows .*e-0"):
+        set_up(inverse_sqrt.Timing, found)
+    assert set_up(inverse_sqrt.Figures, found).track_error() == error
+
+
+@pytest.mark.parametrize(
+    ("lacking", "figures"),
+    [
+        ("ndbench.cost.counting.count", ["flops"]),
+        ("ndbench.cost.counting.peak_memory", ["peak_memory"]),
+        ("ndbench.cost.traffic.traffic", ["bytes"]),
+        ("ndbench.bench.accuracy.Standard", ["error"]),
+        ("ndbench.bench.accuracy.Standard.allowed", []),
+    ],
+)
+def test_what_a_commit_lacks_leaves_the_rest(lacking, figures, monkeypatch, capsys):
+    forget()
+    monkeypatch.delattr(lacking)
+    found = found_of_case()
+    set_up(inverse_sqrt.Timing, found).time_call()
+    benchmark = set_up(inverse_sqrt.Figures, found)
+    values = {name: getattr(benchmark, f"track_{name}")() for name in ("error", "flops", "bytes", "peak_memory")}
+    assert [name for name, value in values.items() if not value > 0] == figures
+    skipped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("asv: skipped: NotImplemented")]
+    assert len(skipped) == len(figures)
+    assert all(f"environment, lacks {lacking.rpartition('.')[0]}: " in line for line in skipped)
+
+
+def test_what_cannot_be_judged_is_not_timed():
+    with pytest.raises(RuntimeError, match="out of memory"):
+        measurement.require_right({"error": RuntimeError("out of memory"), "allowed": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -121,8 +176,11 @@ def test_what_raises_fails_its_own_benchmarks_alone(sabotaged):
 )
 def test_what_is_not_there_is_skipped_with_the_reason(case, reason):
     found = measurement.figures("forward", **{case[0]: ((case[1],), (case[2],))})
+    assert set(map(type, found[case].values())) == {NotImplementedError}
     with pytest.raises(NotImplementedError, match=reason):
-        measurement.known(found, *case)
+        measurement.known(found[case]["error"])
+    with pytest.raises(NotImplementedError, match=reason):
+        measurement.call(*case, "forward")
 
 
 def test_a_commit_without_workloads_is_skipped_aloud(asv, tmp_path, monkeypatch):
