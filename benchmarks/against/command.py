@@ -3,9 +3,10 @@
 `python -m benchmarks.against BASE` runs tests/speed of both commits in processes of their own: base, head, head, base,
 base, ... so that a machine that warms up or slows down does so to both. The first process of each side judges the
 answers; all of them time those that are right. A process gives one figure of each workload, the lower quartile of its
-samples, and the figures of both sides are compared by `ndbench.timing.compare`. What comes out slower is measured
-again, and only the second measurement of it counts: of many comparisons some are off by chance, and chance does not
-strike the same one twice.
+samples, and the figures of both sides are compared by `ndbench.timing.compare`. What comes out slower by more than 5 %
+is measured again, and the new measurement of it counts: of many comparisons some are off by chance, and chance does not
+strike the same one twice. While that is undecided, it is measured anew, three times in all; what is undecided then
+stays what it was, since noise must not acquit.
 
 Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage, else
 with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first commit or the base has no
@@ -19,8 +20,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.against import summary
-from benchmarks.against.judgement import confirmed, judged
-from benchmarks.against.merging import merged, theirs
+from benchmarks.against.judgement import REPEATS, confirmed, judged
+from benchmarks.against.merging import latest, merged, theirs
 from benchmarks.against.sides import SUITE, Side, Unusable, checked_out, informed, is_first, known, measure, resolved
 
 ROOT = Path(__file__).parents[2]
@@ -64,25 +65,31 @@ def main(argv=None, root=ROOT):
 
 
 def compare(base, head, arguments):
-    """Both sides in alternation, then what came out slower once more; the exit status."""
+    """Both sides in alternation, then what came out slower until it is decided; the exit status."""
     if not base.has_suite:
         return save(head, f"base {base.commit[:12]} has no {SUITE}", arguments)
     try:
-        runs = alternating((base, head), arguments, [str(SUITE)])
+        measurements = [alternating((base, head), arguments, [str(SUITE)])]
     except Unusable as reason:
         if reason.side is head:
             raise
         return save(head, str(reason), arguments)
-    judgement = judged(runs)
-    if suspects := [result.name for result in judgement.results if result.level]:
-        judgement = confirmed(judgement, judged(alternating((base, head), arguments, suspects)))
-    records = {name: [run.record for run in of_side] for name, of_side in runs.items()}
-    commits = {side.name: side.commit for side in (base, head)}
-    write(arguments.json, {**judgement.plain(), "commits": commits, "records": records})
-    where = records["head"][0]["machine_info"]
-    own = theirs({name: merged(of_side) for name, of_side in records.items()})
-    publish(summary.markdown(judgement, (base, head), where, own), arguments)
-    summary.show(judgement, (base, head), where)
+    judgement = judged(measurements[0])
+    while len(measurements) <= REPEATS and (suspects := [r.name for r in judgement.results if r.is_open]):
+        measurements.append(alternating((base, head), arguments, suspects))
+        judgement = confirmed(judgement, judged(measurements[-1]))
+    return report(judgement, measurements, (base, head), arguments)
+
+
+def report(judgement, measurements, sides, arguments):
+    """Write every sample, and show what decided; the exit status."""
+    first, *again = [{side: [run.record for run in of_side] for side, of_side in runs.items()} for runs in measurements]
+    commits = {side.name: side.commit for side in sides}
+    write(arguments.json, {**judgement.plain(), "commits": commits, "records": first, "records_again": again})
+    where = first["head"][0]["machine_info"]
+    own = theirs({side: latest([merged(records[side]) for records in (first, *again)]) for side in first})
+    publish(summary.markdown(judgement, sides, where, own), arguments)
+    summary.show(judgement, sides, where)
     annotate(summary.annotations(judgement))
     return int(not judgement.passed)
 

@@ -55,7 +55,7 @@ def outcome(judgement):
     ]
     others = [
         (len(judgement.wrong["head"]), "wrong"),
-        (sum(result.verdict == "undecided" for result in judgement.results), "undecided"),
+        (sum(result.verdict == "undecided" and not result.level for result in judgement.results), "undecided"),
     ]
     found = [f"{count} {what}" for count, what in slower if count] or ["none slower"]
     found += [f"{count} {what}" for count, what in others if count]
@@ -83,7 +83,8 @@ def annotations(judgement):
     """Lines that GitHub shows at the top of the page."""
     for level, command in (("failure", "error"), ("warning", "warning")):
         for result in judgement.at(level):
-            yield f"::{command} title=slower::{short(result.name)}: {result.ratio:.2f} times the base's time"
+            found = f"{result.ratio:.2f} times the base's time{before(result)}"
+            yield f"::{command} title=slower::{short(result.name)}: {found}"
     for name, why in judgement.wrong["head"].items():
         yield f"::error title=wrong::{short(name)}: {why}"
 
@@ -100,7 +101,18 @@ def figures(result):
     """Both times, their ratio with its interval, and the verdict."""
     low, high = result.interval
     times = [time(statistics.median(values)) for values in (result.base, result.head)]
-    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", MARKS.get(result.level, result.verdict)]
+    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", verdict(result)]
+
+
+def verdict(result):
+    """Of the last measurement, and of the first if that is another."""
+    found = result.verdict if result.verdict == "undecided" else MARKS.get(result.level, result.verdict)
+    return found + before(result)
+
+
+def before(result):
+    """What had it measured again."""
+    return f"; at first {MARKS[result.first.level]}, {result.first.ratio:.3f}" if result.first else ""
 
 
 def short(name):

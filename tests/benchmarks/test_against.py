@@ -75,12 +75,7 @@ def test_equals_are_not_flagged():
 
 
 def test_a_large_ratio_that_is_not_significant_passes():
-    noisy = {"base": [], "head": []}
-    rng = random.Random(0)
-    for of_side, center in ((noisy["base"], 1e-3), (noisy["head"], 1.15e-3)):
-        for _ in range(ROUNDS):
-            of_side.append(Run({"benchmarks": [benchmark(QUICK, [center * rng.lognormvariate(0, 0.5)] * 4)]}))
-    found = judged(noisy)
+    found = judged(disturbed(1.15))
     (result,) = found.results
     assert (result.verdict, result.level) == ("undecided", "")
     assert summary.outcome(found) == "Passed: 1 compared, none slower, 1 undecided"
@@ -93,8 +88,38 @@ def test_what_is_slower_once_by_chance_is_not_slower_twice():
     found = confirmed(first, again)
     assert found.passed
     assert [r.name for r in found.results] == [QUICK, OTHER]
-    assert [r.level for r in found.first] == ["failure"]
+    assert [r.first and r.first.level for r in found.results] == ["failure", None]
+    assert not any(r.is_open for r in found.results)
     assert not confirmed(first, judged(runs(1.3, seed=1))).passed
+
+
+@pytest.mark.parametrize(("ratio", "level", "passed"), [(1.3, "failure", False), (1.075, "warning", True)])
+def test_noise_acquits_of_nothing(ratio, level, passed):
+    first = judged(runs(ratio))
+    found = confirmed(first, judged(disturbed(ratio)))
+    quick, other = found.results
+    assert (quick.verdict, quick.level, quick.is_open) == ("undecided", level, True)
+    assert (other.first, found.passed) == (None, passed)
+    again = confirmed(found, judged(disturbed(ratio, seed=1)))
+    assert again.results[0].first == first.results[0]
+    assert again.passed is passed
+    assert confirmed(again, judged(runs(1.0, seed=1))).passed
+    assert " undecided" not in summary.outcome(found).partition(":")[2]
+    page = summary.markdown(found, [Side("base", None, "b" * 40), Side("head", None, "h" * 40)], WHERE, "theirs")
+    mark = {"failure": "SLOWER", "warning": "slower, warning"}[level]
+    assert f"| undecided; at first {mark}, {first.results[0].ratio:.3f} |" in page
+    assert f"; at first {mark}, " in next(iter(summary.annotations(found)))
+
+
+def disturbed(ratio, seed=0):
+    """Runs of the quick test in which noise hides the ratio."""
+    rng = random.Random(seed)
+    return {
+        side: [
+            Run({"benchmarks": [benchmark(QUICK, [center * rng.lognormvariate(0, 0.5)] * 4)]}) for _ in range(ROUNDS)
+        ]
+        for side, center in (("base", 1e-3), ("head", ratio * 1e-3))
+    }
 
 
 def test_what_one_side_alone_has_is_listed():
@@ -135,6 +160,47 @@ def test_pytest_benchmark_compares_the_same_records():
     assert quick["min"] <= quick["q1"] <= quick["median"] <= quick["q3"] <= quick["max"]
     (line,) = [line for line in theirs(records).splitlines() if "quick/torch" in line]
     assert 20 < float(line.split()[-1].removesuffix("%")) < 40
+
+
+@pytest.fixture
+def measured_in_turn(repository, tmp_path, monkeypatch):
+    """The command, whose measurements are these runs, one after the other: its status, its JSON, and its tests."""
+    root, commit = repository
+    commit(0.002)
+    commit(0.002)
+
+    def command_with(*measurements):
+        left, tests = list(measurements), []
+
+        def alternating(sides, arguments, chosen):
+            tests.append(chosen)
+            return left.pop(0)
+
+        monkeypatch.setattr(command, "alternating", alternating)
+        path = tmp_path / "found.json"
+        status = command.main(["HEAD^", "--json", str(path)], root)
+        return status, json.loads(path.read_text()), tests
+
+    return command_with
+
+
+def test_what_stays_undecided_is_measured_three_times_more_and_fails(measured_in_turn, capsys):
+    noise = [disturbed(1.3, seed) for seed in range(command.REPEATS)]
+    status, found, tests = measured_in_turn(runs(1.3), *noise)
+    assert (status, found["passed"]) == (1, False)
+    assert tests == [["tests/speed"], [QUICK], [QUICK], [QUICK]]
+    kept = [[run.record for run in of_side["head"]] for of_side in noise]
+    assert [records["head"] for records in found["records_again"]] == kept
+    assert "undecided; at first SLOWER" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_decides_is_shown(measured_in_turn, tmp_path):
+    status, found, tests = measured_in_turn(runs(1.3), disturbed(1.3), runs(1.0, seed=1, head={"names": (QUICK,)}))
+    assert (status, found["passed"], len(tests)) == (0, True, 3)
+    page = (tmp_path / "page.md").read_text()
+    assert "| same; at first SLOWER, 1.3" in page
+    (theirs,) = [line for line in page.splitlines() if "quick/torch" in line and "|" not in line]
+    assert abs(float(theirs.split()[-1].strip("+%"))) < 5
 
 
 CONFTEST = """
@@ -197,10 +263,15 @@ def test_an_injected_slowdown_is_flagged_and_what_is_unchanged_is_not(repository
     a, b = found["results"]
     assert (a["name"], a["level"], b["level"]) == ("tests/speed/test_workloads.py::test_root[a]", "failure", "")
     assert len(a["base"]) == len(a["head"]) == 7
-    assert [r["name"] for r in found["first"]] == ["tests/speed/test_workloads.py::test_root[a]"]
+    assert (a["first"]["level"], b["first"]) == ("failure", None)
     assert a["errors"] == [0.5, 0.5]
     assert all(x["extra_info"]["error"] == 0.5 for record in found["records"]["head"] for x in record["benchmarks"])
-    assert {side: len(records) for side, records in found["records"].items()} == {"base": 7, "head": 7}
+    (again,) = found["records_again"]
+    for records in (found["records"], again):
+        assert {side: len(of_side) for side, of_side in records.items()} == {"base": 7, "head": 7}
+    assert {x["name"] for records in again.values() for record in records for x in record["benchmarks"]} == {
+        "test_root[a]"
+    }
     printed = capsys.readouterr().out
     assert "::error title=slower::a: " in printed
     page = (tmp_path / "page.md").read_text()
