@@ -86,7 +86,7 @@ def report(judgement, measurements, sides, arguments):
     first, *again = [{side: [run.record for run in of_side] for side, of_side in runs.items()} for runs in measurements]
     commits = {side.name: side.commit for side in sides}
     write(arguments.json, {**judgement.plain(), "commits": commits, "records": first, "records_again": again})
-    where = first["head"][0]["machine_info"]
+    where = first["head"][0]["machine_info"] or first["base"][0]["machine_info"]
     own = theirs({side: latest([merged(records[side]) for records in (first, *again)]) for side in first})
     publish(summary.markdown(judgement, sides, where, own), arguments)
     summary.show(judgement, sides, where)
@@ -115,6 +115,9 @@ def alternating(sides, arguments, tests):
             before = runs[side.name]
             run = measure(side, tests, [*options(arguments), *known(before)])
             before.append(informed(run, before[0]) if before else run)
+        if not all(of_side[0].record["benchmarks"] for of_side in runs.values()):
+            # one side has nothing that is right, and nothing can be compared
+            break
     return runs
 
 

@@ -63,8 +63,10 @@ def outcome(judgement):
 
 
 def about(sides, where):
-    """Commits, device, driver and the version of torch."""
+    """Commits, device, driver and the version of torch; the commits alone where nothing was timed."""
     commits = ", ".join(f"{side.name} {side.commit[:12]}" for side in sides)
+    if not where:
+        return commits
     driver, torch = where.get("driver_version", "none"), where["packages"]["torch"]
     return f"{commits}, on {where['device']}, driver {driver}, torch {torch}"
 

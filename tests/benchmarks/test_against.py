@@ -378,6 +378,62 @@ def test_wrong_answers_are_read_from_the_results(tmp_path):
     }
 
 
+WRONG_SUITE = """
+import pytest
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_root(case, benchmark):
+    pytest.fail("the error is 1")
+"""
+
+
+def spoil(root, suite):
+    """Commit a suite in the place of the one that is there."""
+    (root / "tests" / "speed" / "test_workloads.py").write_text(suite)
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
+    subprocess.run([*git, "commit", "--quiet", "--all", "--message", "spoilt"], cwd=root, check=True)
+
+
+def test_a_head_that_is_all_wrong_fails_with_the_reasons(repository, tmp_path, capsys):
+    root, commit = repository
+    commit(0.002)
+    spoil(root, WRONG_SUITE)
+    path = tmp_path / "found.json"
+    assert command.main(["HEAD^", "--json", str(path)], root) == 1
+    found = json.loads(path.read_text())
+    names = [f"tests/speed/test_workloads.py::test_root[{case}]" for case in "ab"]
+    assert found["wrong"] == {"base": {}, "head": dict.fromkeys(names, "Failed: the error is 1")}
+    assert [len(records) for records in found["records"].values()] == [1, 1]
+    said = capsys.readouterr().out
+    assert "::error title=wrong::a: Failed: the error is 1" in said
+    assert "Failed: 0 compared, none slower, 2 wrong" in said
+    spoil(root, WRONG_SUITE + "# as wrong as before\n")
+    assert command.main(["HEAD^", "--json", str(path)], root) == 1
+    spoil(root, WRONG_SUITE + "# and no base\n")
+    assert command.main(["HEAD~4", "--json", str(path)], root) == 1
+    assert json.loads(path.read_text())["wrong"]["head"] == found["wrong"]["head"]
+
+
+def test_a_suite_that_cannot_be_imported_has_measured_nothing(repository, tmp_path):
+    root, commit = repository
+    commit(0.002)
+    spoil(root, "import nothing_of_that_name\n")
+    with pytest.raises(Unusable, match="nothing_of_that_name"):
+        sides.measure(Side("head", root, sides.resolved("HEAD", root)), ["tests/speed"], [])
+
+
+def test_a_branch_that_was_only_fetched_is_found(repository, tmp_path):
+    root, commit = repository
+    commit(0.002)
+    subprocess.run(["git", "branch", "topic/one"], cwd=root, check=True)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", f"file://{root}", str(clone)], check=True)
+    assert sides.resolved("topic/one", clone) == sides.resolved("HEAD", root)
+    # the remote's HEAD has ancestors that a first commit has not
+    subprocess.run(["git", "checkout", "--quiet", "HEAD^"], cwd=clone, check=True)
+    assert [sides.resolved(name, clone) for name in ("HEAD^", "no-such-branch", "--all")] == ["", "", ""]
+
+
 def test_what_was_wrong_is_not_timed_again():
     assert sides.known([]) == []
     assert sides.known([Run({}, {QUICK: "wrong"})]) == ["--unjudged", f"--deselect={QUICK}"]
