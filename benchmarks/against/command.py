@@ -23,6 +23,7 @@ from benchmarks.against import summary
 from benchmarks.against.judgement import REPEATS, confirmed, judged
 from benchmarks.against.merging import latest, merged, theirs
 from benchmarks.against.sides import SUITE, Side, Unusable, checked_out, informed, is_first, known, measure, resolved
+from ndbench.bench.command import require_writable
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 12
@@ -49,11 +50,9 @@ def parser():
 
 def main(argv=None, root=ROOT):
     arguments = parser().parse_args(argv)
-    if arguments.rounds < FEWEST:
-        return refuse(f"--rounds must be at least {FEWEST}; got {arguments.rounds}")
     commit = resolved(arguments.base, root)
-    if not commit and not is_first(root):
-        return refuse(f"there is no commit {arguments.base!r} here; fetch it, or name another")
+    if misuse := refused(arguments, commit or is_first(root)):
+        return refuse(misuse)
     head = Side("head", root, resolved("HEAD", root))
     try:
         if not commit:
@@ -62,6 +61,20 @@ def main(argv=None, root=ROOT):
             return compare(base, head, arguments)
     except Unusable as reason:
         return refuse(str(reason))
+
+
+def refused(arguments, has_base):
+    """What is wrong with the arguments, and would show after all rounds only."""
+    if arguments.rounds < FEWEST:
+        return f"--rounds must be at least {FEWEST}; got {arguments.rounds}"
+    if not has_base:
+        return f"there is no commit {arguments.base!r} here; fetch it, or name another"
+    for path in filter(None, (arguments.json, arguments.summary)):
+        try:
+            require_writable(path)
+        except OSError as error:
+            return f"cannot write {path}: {error.strerror}"
+    return ""
 
 
 def compare(base, head, arguments):
@@ -130,7 +143,6 @@ def options(arguments):
 
 
 def write(path, found):
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 

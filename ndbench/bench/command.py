@@ -115,7 +115,7 @@ def _prepared(arguments: argparse.Namespace) -> Stored | None:
     if arguments.plot:
         _attempt(plot.require_format, arguments.plot, "--plot")
     for path in filter(None, (arguments.json, arguments.plot)):
-        _attempt(_require_writable, path, "cannot write")
+        _attempt(require_writable, path, "cannot write")
     if not arguments.compare:
         return None
     try:
@@ -134,7 +134,18 @@ def _attempt(check: Callable[[Path], None], path: str, what: str) -> None:
         raise Misuse(f"{what} {path}: {reason}") from error
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
+    """Make a file and its folder where there are none, so that what is found later can be written.
+
+    Args:
+        path: of the file, whose content stays.
+
+    Raises:
+        OSError: if there is no right to, or something else of that name.
+
+    Example:
+        >>> require_writable(Path("/dev/null"))
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.open("a").close()
 

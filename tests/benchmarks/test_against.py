@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import subprocess
 
 import pytest
@@ -357,6 +358,19 @@ def test_wrong_usage(options, message, repository, capsys):
     commit(0.002)
     assert command.main(options, root) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--summary"])
+@pytest.mark.parametrize("path", ["", "file/found"])
+def test_a_path_that_cannot_be_written_is_refused_before_the_first_round(option, path, repository, tmp_path, capsys):
+    root, commit = repository
+    commit(0.002)
+    (tmp_path / "file").touch()
+    arguments = ["HEAD", "--json", str(tmp_path / "found.json"), option, str(tmp_path / path)]
+    assert command.main(arguments, root) == 2
+    reasons = "Is a directory|Not a directory|File exists"
+    # nothing else: no round has begun
+    assert re.fullmatch(rf"python -m benchmarks.against: cannot write \S+: ({reasons})\n", capsys.readouterr().err)
 
 
 def test_code_of_another_commit_does_not_stand_in(repository):
