@@ -112,7 +112,7 @@ def save(head, why, arguments):
     run = measure(head, [str(SUITE)], options(arguments))
     write(arguments.json, {"saved": why, "wrong": {"head": run.wrong}, "records": {"head": [run.record]}})
     publish(summary.saved(why, head, run), arguments)
-    annotate([f"::warning title=nothing to compare with::{why.splitlines()[0]}"])
+    annotate([summary.annotation("warning", "nothing to compare with", why)])
     print(f"saved {arguments.json}, compared with nothing: {why}")
     for name, reason in run.wrong.items():
         print(f"wrong: {name}: {reason}")

@@ -1,5 +1,6 @@
 """What the job page shows: Markdown, and GitHub's annotations."""
 
+import re
 import statistics
 import sys
 
@@ -21,7 +22,7 @@ def markdown(judgement, sides, where, theirs):
     if flagged:
         parts.append(table(flagged))
     parts.append(folded(f"all {len(judgement.results)} comparisons", table(judgement.results)))
-    parts.append(folded("pytest-benchmark's own comparison", f"```\n{theirs.strip()}\n```"))
+    parts.append(folded("pytest-benchmark's own comparison", fenced(theirs)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -32,7 +33,10 @@ def saved(why, head, run):
         for b in run.record["benchmarks"]
     ]
     wrong = [f"- `{short(name)}`: {reason}" for name, reason in run.wrong.items()]
-    title = f"## Saved, compared with nothing\n\n{why}\n\n{about([head], run.record['machine_info'])}"
+    reason, _, printed = why.partition("\n")
+    # what a process printed is no Markdown
+    said = f"{reason}\n\n{fenced(printed)}" if printed else reason
+    title = f"## Saved, compared with nothing\n\n{said}\n\n{about([head], run.record['machine_info'])}"
     return "\n".join([title, "", "| | median | error |\n|---|--:|--:|", *rows, "", *wrong, ""])
 
 
@@ -86,9 +90,15 @@ def annotations(judgement):
     for level, command in (("failure", "error"), ("warning", "warning")):
         for result in judgement.at(level):
             found = f"{result.ratio:.2f} times the base's time{before(result)}"
-            yield f"::{command} title=slower::{short(result.name)}: {found}"
+            yield annotation(command, "slower", f"{short(result.name)}: {found}")
     for name, why in judgement.wrong["head"].items():
-        yield f"::error title=wrong::{short(name)}: {why}"
+        yield annotation("error", "wrong", f"{short(name)}: {why}")
+
+
+def annotation(command, title, message):
+    """One line, in which GitHub finds the line ends of the message as it writes them."""
+    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{command} title={title}::{escaped}"
 
 
 def table(results):
@@ -132,6 +142,12 @@ def error(value):
 
 def listed(names):
     return ", ".join(f"`{short(name)}`" for name in names)
+
+
+def fenced(printed):
+    """What a program printed, in a fence that is longer than any in it."""
+    fence = "`" * (1 + max((2, *map(len, re.findall("`+", printed)))))
+    return f"{fence}\n{printed.strip()}\n{fence}"
 
 
 def folded(title, content):

@@ -336,7 +336,7 @@ def test_a_side_that_does_not_run(lost, repository, tmp_path, monkeypatch, capsy
 
     def measure(side, tests, options):
         if side.name == lost:
-            raise Unusable(side, "no module named that")
+            raise Unusable(side, "no module named that\n# 100% ``` of <it>")
         return process(0)
 
     monkeypatch.setattr(command, "measure", measure)
@@ -344,6 +344,10 @@ def test_a_side_that_does_not_run(lost, repository, tmp_path, monkeypatch, capsy
     assert status == {"base": 0, "head": 2}[lost]
     said = capsys.readouterr()
     assert "measured nothing; its last words:\nno module named that" in {"base": said.out, "head": said.err}[lost]
+    if lost == "base":
+        assert "measured nothing; its last words:%0Ano module named that%0A# 100%25 ``` of <it>\n" in said.out
+        page = (tmp_path / "page.md").read_text()
+        assert "its last words:\n\n````\nno module named that\n# 100% ``` of <it>\n````\n\nhead " in page
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The asv suite: what it names is there, what it tracks is right, and what a commit lacks is skipped aloud."""
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -55,6 +58,15 @@ def test_the_suite_loads_nothing_that_a_commit_may_lack():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_asv_installs_what_everything_else_is_pinned_to():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line]
+    pinned = dict(line.split("==") for line in lines)
+    installed = json.loads((ROOT / "asv.conf.json").read_text())["matrix"]["req"]
+    assert installed == {name: [pinned[name]] for name in installed}
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(installed) == {re.match(r"[\w-]+", line)[0] for line in needed}
 
 
 def test_asv_finds_no_problem_in_it(asv):
