@@ -7,9 +7,9 @@ and compares each with HEAD by `asv continuous` in interleaved rounds, factor 1.
 - slower: every call computes twice;
 - less accurate: the distance from what float64 finds is ten times as large.
 
-It prints asv's tables, and ends with status 1 if a change was not flagged, or the comment was. Figures that do not
-depend on time are compared exactly as well: after a comment none may differ in any digit. asv makes an environment
-first, which takes minutes.
+It prints asv's tables, and ends with status 1 if a change was not flagged as worse, or the comment was, or anything
+got better or failed, which none of the changes should do. Figures that do not depend on time are compared exactly as
+well: after a comment none may differ in any digit. asv makes an environment first, which takes minutes.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Change:
         name: of the change, and of its branch.
         code: what is put at the end of the changed file.
         benchmarks: which to run, as regular expressions.
-        flagged: how many of them must be, by name.
+        flagged: how many of them must come out worse, by name.
     """
 
     name: str
@@ -105,9 +105,10 @@ def found_wrong(clone, change, rounds):
     how = ("--interleave-rounds", "--factor", "1.5", "--attribute", f"rounds={rounds}", *benchmarks)
     table = asv(clone, "continuous", *how, "before", change.name)
     print(f"\n## {change.name}\n", *filter(VERDICT.match, table.splitlines()), sep="\n", flush=True)
-    counted = count(table)
-    if counted != change.flagged:
-        yield f"{change.name}: asv flagged {counted or 'nothing'}, and not {change.flagged or 'nothing'}"
+    if (worse := marked(table, "+")) != change.flagged:
+        yield f"{change.name}: asv flagged {worse or 'nothing'}, and not {change.flagged or 'nothing'}"
+    if others := marked(table, "-!"):
+        yield f"{change.name}: {others} got better, or failed"
     if not change.flagged:
         # with a factor of 1 every difference is one
         found = asv(clone, "compare", "--factor", "1", "before", change.name)
@@ -123,9 +124,12 @@ def commit(clone, change):
     run(clone, "git", *author, "commit", "--quiet", "--all", "--message", change.name)
 
 
-def count(table):
-    """How many benchmarks asv's table marks as worse, better or failed, by the last part of the name."""
-    names = re.findall(r"^\| [-+!] .*\.(\w+)(?:\(.*\))? *\|$", table, re.MULTILINE)
+def marked(table, marks):
+    """How many benchmarks have one of the marks in asv's table, by the last part of the name.
+
+    They are + for worse, - for better, and ! for one that failed.
+    """
+    names = re.findall(rf"^\| [{marks}] .*\.(\w+)(?:\(.*\))? *\|$", table, re.MULTILINE)
     return {name: names.count(name) for name in names}
 
 

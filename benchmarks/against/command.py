@@ -3,9 +3,10 @@
 `python -m benchmarks.against BASE` runs tests/speed of both commits in processes of their own: base, head, head, base,
 base, ... so that a machine that warms up or slows down does so to both. The first process of each side judges the
 answers; all of them time those that are right. A process gives one figure of each workload, the lower quartile of its
-samples, and the figures of both sides are compared by `ndbench.timing.compare`. What comes out slower is measured
-again, and only the second measurement of it counts: of many comparisons some are off by chance, and chance does not
-strike the same one twice.
+samples, and the figures of both sides are compared by `ndbench.timing.compare`. What comes out slower by more than 5 %
+is measured again, and the new measurement of it counts: of many comparisons some are off by chance, and chance does not
+strike the same one twice. While that is undecided, it is measured anew, three times in all; what is undecided then
+stays what it was, since noise must not acquit.
 
 Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage, else
 with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first commit or the base has no
@@ -19,9 +20,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.against import summary
-from benchmarks.against.judgement import confirmed, judged
-from benchmarks.against.merging import merged, theirs
+from benchmarks.against.judgement import REPEATS, confirmed, judged
+from benchmarks.against.merging import latest, merged, theirs
 from benchmarks.against.sides import SUITE, Side, Unusable, checked_out, informed, is_first, known, measure, resolved
+from ndbench.bench.command import require_writable
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 12
@@ -48,11 +50,9 @@ def parser():
 
 def main(argv=None, root=ROOT):
     arguments = parser().parse_args(argv)
-    if arguments.rounds < FEWEST:
-        return refuse(f"--rounds must be at least {FEWEST}; got {arguments.rounds}")
     commit = resolved(arguments.base, root)
-    if not commit and not is_first(root):
-        return refuse(f"there is no commit {arguments.base!r} here; fetch it, or name another")
+    if misuse := refused(arguments, commit or is_first(root)):
+        return refuse(misuse)
     head = Side("head", root, resolved("HEAD", root))
     try:
         if not commit:
@@ -63,26 +63,46 @@ def main(argv=None, root=ROOT):
         return refuse(str(reason))
 
 
+def refused(arguments, has_base):
+    """What is wrong with the arguments, and would show after all rounds only."""
+    if arguments.rounds < FEWEST:
+        return f"--rounds must be at least {FEWEST}; got {arguments.rounds}"
+    if not has_base:
+        return f"there is no commit {arguments.base!r} here; fetch it, or name another"
+    for path in filter(None, (arguments.json, arguments.summary)):
+        try:
+            require_writable(path)
+        except OSError as error:
+            return f"cannot write {path}: {error.strerror}"
+    return ""
+
+
 def compare(base, head, arguments):
-    """Both sides in alternation, then what came out slower once more; the exit status."""
+    """Both sides in alternation, then what came out slower until it is decided; the exit status."""
     if not base.has_suite:
         return save(head, f"base {base.commit[:12]} has no {SUITE}", arguments)
     try:
-        runs = alternating((base, head), arguments, [str(SUITE)])
+        measurements = [alternating((base, head), arguments, [str(SUITE)])]
     except Unusable as reason:
         if reason.side is head:
             raise
         return save(head, str(reason), arguments)
-    judgement = judged(runs)
-    if suspects := [result.name for result in judgement.results if result.level]:
-        judgement = confirmed(judgement, judged(alternating((base, head), arguments, suspects)))
-    records = {name: [run.record for run in of_side] for name, of_side in runs.items()}
-    commits = {side.name: side.commit for side in (base, head)}
-    write(arguments.json, {**judgement.plain(), "commits": commits, "records": records})
-    where = records["head"][0]["machine_info"]
-    own = theirs({name: merged(of_side) for name, of_side in records.items()})
-    publish(summary.markdown(judgement, (base, head), where, own), arguments)
-    summary.show(judgement, (base, head), where)
+    judgement = judged(measurements[0])
+    while len(measurements) <= REPEATS and (suspects := [r.name for r in judgement.results if r.is_open]):
+        measurements.append(alternating((base, head), arguments, suspects))
+        judgement = confirmed(judgement, judged(measurements[-1]))
+    return report(judgement, measurements, (base, head), arguments)
+
+
+def report(judgement, measurements, sides, arguments):
+    """Write every sample, and show what decided; the exit status."""
+    first, *again = [{side: [run.record for run in of_side] for side, of_side in runs.items()} for runs in measurements]
+    commits = {side.name: side.commit for side in sides}
+    write(arguments.json, {**judgement.plain(), "commits": commits, "records": first, "records_again": again})
+    where = first["head"][0]["machine_info"] or first["base"][0]["machine_info"]
+    own = theirs({side: latest([merged(records[side]) for records in (first, *again)]) for side in first})
+    publish(summary.markdown(judgement, sides, where, own), arguments)
+    summary.show(judgement, sides, where)
     annotate(summary.annotations(judgement))
     return int(not judgement.passed)
 
@@ -92,7 +112,7 @@ def save(head, why, arguments):
     run = measure(head, [str(SUITE)], options(arguments))
     write(arguments.json, {"saved": why, "wrong": {"head": run.wrong}, "records": {"head": [run.record]}})
     publish(summary.saved(why, head, run), arguments)
-    annotate([f"::warning title=nothing to compare with::{why.splitlines()[0]}"])
+    annotate([summary.annotation("warning", "nothing to compare with", why)])
     print(f"saved {arguments.json}, compared with nothing: {why}")
     for name, reason in run.wrong.items():
         print(f"wrong: {name}: {reason}")
@@ -108,6 +128,9 @@ def alternating(sides, arguments, tests):
             before = runs[side.name]
             run = measure(side, tests, [*options(arguments), *known(before)])
             before.append(informed(run, before[0]) if before else run)
+        if not all(of_side[0].record["benchmarks"] for of_side in runs.values()):
+            # one side has nothing that is right, and nothing can be compared
+            break
     return runs
 
 
@@ -120,7 +143,6 @@ def options(arguments):
 
 
 def write(path, found):
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 

@@ -1,11 +1,14 @@
 """Whether the head is slower: one figure of each process, compared by the statistics of `ndbench.timing`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ndbench import timing
 
 FAILS, WARNS = 1.10, 1.05
 """Ratios of time, head over base, of a slowdown that is significant."""
+
+REPEATS = 3
+"""Times that what came out slower is measured again, at most, until it is decided."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Result:
         verdict: faster, same, slower or undecided.
         ratio: head over base.
         interval: of the ratio.
+        first: the result that had it measured again.
     """
 
     name: str
@@ -29,16 +33,24 @@ class Result:
     verdict: str
     ratio: float
     interval: tuple
+    first: "Result | None" = None
 
     @property
     def level(self):
-        """`failure` or `warning` for a slowdown that matters, else nothing."""
+        """`failure` or `warning` for a slowdown that matters, else nothing; what is undecided acquits of none."""
+        if self.first and self.verdict == "undecided":
+            return self.first.level
         if self.verdict != "slower" or self.ratio <= WARNS:
             return ""
         return "failure" if self.ratio > FAILS else "warning"
 
+    @property
+    def is_open(self):
+        """Whether it is to be measured again: slower for the first time, or undecided since."""
+        return bool(self.level) and (self.first is None or self.verdict == "undecided")
+
     def plain(self):
-        return {**asdict(self), "level": self.level}
+        return {**asdict(self), "level": self.level, "first": self.first and self.first.plain()}
 
 
 @dataclass(frozen=True)
@@ -49,13 +61,11 @@ class Judgement:
         results: of what both sides have.
         only: names that one side alone has, by side.
         wrong: tests that failed, with the reason, by side.
-        first: results of the first measurement that were slower, so that they were measured again.
     """
 
     results: tuple
     only: dict
     wrong: dict
-    first: tuple = ()
 
     def at(self, level):
         return [result for result in self.results if result.level == level]
@@ -66,8 +76,8 @@ class Judgement:
         return not self.at("failure") and not self.wrong["head"]
 
     def plain(self):
-        found = {"passed": self.passed, "only": self.only, "wrong": self.wrong}
-        return {**found, **{part: [r.plain() for r in getattr(self, part)] for part in ("results", "first")}}
+        results = [result.plain() for result in self.results]
+        return {"passed": self.passed, "only": self.only, "wrong": self.wrong, "results": results}
 
 
 def judged(runs):
@@ -82,12 +92,14 @@ def judged(runs):
     return Judgement(tuple(compared(name, found["base"][name], found["head"][name]) for name in both), only, wrong)
 
 
-def confirmed(first, again):
-    """The first judgement, with the results of what was measured again in the place of those that had it measured."""
+def confirmed(before, again):
+    """The judgement before, with the results of what was measured again in the place of those that had it measured."""
     measured = {result.name: result for result in again.results}
-    results = tuple(measured.get(result.name, result) for result in first.results)
-    wrong = {side: {**first.wrong[side], **again.wrong[side]} for side in first.wrong}
-    return Judgement(results, first.only, wrong, tuple(r for r in first.results if r.name in measured))
+    results = [
+        replace(measured[r.name], first=r.first or r) if r.is_open and r.name in measured else r for r in before.results
+    ]
+    wrong = {side: {**before.wrong[side], **again.wrong[side]} for side in before.wrong}
+    return Judgement(tuple(results), before.only, wrong)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ def merged(records):
     return {**records[0], "benchmarks": benchmarks}
 
 
+def latest(records):
+    """One record of several merged ones: of what is in more than one, the last."""
+    found = {benchmark["fullname"]: benchmark for record in records for benchmark in record["benchmarks"]}
+    return {**records[0], "benchmarks": list(found.values())}
+
+
 def described(data):
     """What pytest-benchmark's tables are made of."""
     q1, median, q3 = statistics.quantiles(data)

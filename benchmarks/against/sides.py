@@ -36,7 +36,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process measured: pytest-benchmark's record, and the tests that failed, with the first line of why."""
+    """What one process measured: pytest-benchmark's record, and the tests that failed, with the first line of why.
+
+    Where every answer is wrong, the record is empty.
+    """
 
     record: dict
     wrong: dict = field(default_factory=dict)
@@ -47,11 +50,14 @@ def git(*arguments, root):
 
 
 def resolved(revision, root):
-    """The hash of a commit; nothing if there is none of that name."""
-    try:
-        return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", root=root)
-    except subprocess.CalledProcessError:
-        return ""
+    """The hash of a commit, or of a branch that was only fetched; nothing if there is none of that name."""
+    as_commit = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    # by its whole name, so that HEAD^ is no parent of the remote's HEAD
+    as_branch = ("show-ref", "--verify", "--hash", f"refs/remotes/origin/{revision}")
+    for command in (as_commit, as_branch):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return git(*command, root=root)
+    return ""
 
 
 def is_first(root):
@@ -81,18 +87,21 @@ def measure(side, tests, options):
         command += [f"--benchmark-json={record}", f"--junitxml={results}", *options]
         variables = {**os.environ, "PYTHONPATH": str(side.root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(command, cwd=side.root, env=variables, capture_output=True, text=True, check=False)
-        if not record.exists():
+        if record.exists():
+            run = Run(json.loads(record.read_text()), failures(results))
+        elif results.exists() and (wrong := failures(results, "failure")):
+            return Run({"machine_info": {}, "benchmarks": []}, wrong)
+        else:
             raise Unusable(side, done.stdout + done.stderr)
-        run = Run(json.loads(record.read_text()), failures(results))
     check_origin(side, run)
     return run
 
 
-def failures(results):
+def failures(results, *kinds):
     """Tests of a JUnit file that failed: the first line of why, by what pytest calls them."""
     found = {}
     for case in ElementTree.parse(results).iter("testcase"):
-        for result in (*case.findall("failure"), *case.findall("error")):
+        for result in (result for kind in kinds or ("failure", "error") for result in case.findall(kind)):
             node = f"{case.get('classname').replace('.', '/')}.py::{case.get('name')}"
             found[node] = result.get("message", "").splitlines()[0]
     return found

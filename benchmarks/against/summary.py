@@ -1,5 +1,6 @@
 """What the job page shows: Markdown, and GitHub's annotations."""
 
+import re
 import statistics
 import sys
 
@@ -21,7 +22,7 @@ def markdown(judgement, sides, where, theirs):
     if flagged:
         parts.append(table(flagged))
     parts.append(folded(f"all {len(judgement.results)} comparisons", table(judgement.results)))
-    parts.append(folded("pytest-benchmark's own comparison", f"```\n{theirs.strip()}\n```"))
+    parts.append(folded("pytest-benchmark's own comparison", fenced(theirs)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -32,7 +33,10 @@ def saved(why, head, run):
         for b in run.record["benchmarks"]
     ]
     wrong = [f"- `{short(name)}`: {reason}" for name, reason in run.wrong.items()]
-    title = f"## Saved, compared with nothing\n\n{why}\n\n{about([head], run.record['machine_info'])}"
+    reason, _, printed = why.partition("\n")
+    # what a process printed is no Markdown
+    said = f"{reason}\n\n{fenced(printed)}" if printed else reason
+    title = f"## Saved, compared with nothing\n\n{said}\n\n{about([head], run.record['machine_info'])}"
     return "\n".join([title, "", "| | median | error |\n|---|--:|--:|", *rows, "", *wrong, ""])
 
 
@@ -55,7 +59,7 @@ def outcome(judgement):
     ]
     others = [
         (len(judgement.wrong["head"]), "wrong"),
-        (sum(result.verdict == "undecided" for result in judgement.results), "undecided"),
+        (sum(result.verdict == "undecided" and not result.level for result in judgement.results), "undecided"),
     ]
     found = [f"{count} {what}" for count, what in slower if count] or ["none slower"]
     found += [f"{count} {what}" for count, what in others if count]
@@ -63,8 +67,10 @@ def outcome(judgement):
 
 
 def about(sides, where):
-    """Commits, device, driver and the version of torch."""
+    """Commits, device, driver and the version of torch; the commits alone where nothing was timed."""
     commits = ", ".join(f"{side.name} {side.commit[:12]}" for side in sides)
+    if not where:
+        return commits
     driver, torch = where.get("driver_version", "none"), where["packages"]["torch"]
     return f"{commits}, on {where['device']}, driver {driver}, torch {torch}"
 
@@ -83,9 +89,16 @@ def annotations(judgement):
     """Lines that GitHub shows at the top of the page."""
     for level, command in (("failure", "error"), ("warning", "warning")):
         for result in judgement.at(level):
-            yield f"::{command} title=slower::{short(result.name)}: {result.ratio:.2f} times the base's time"
+            found = f"{result.ratio:.2f} times the base's time{before(result)}"
+            yield annotation(command, "slower", f"{short(result.name)}: {found}")
     for name, why in judgement.wrong["head"].items():
-        yield f"::error title=wrong::{short(name)}: {why}"
+        yield annotation("error", "wrong", f"{short(name)}: {why}")
+
+
+def annotation(command, title, message):
+    """One line, in which GitHub finds the line ends of the message as it writes them."""
+    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{command} title={title}::{escaped}"
 
 
 def table(results):
@@ -100,7 +113,18 @@ def figures(result):
     """Both times, their ratio with its interval, and the verdict."""
     low, high = result.interval
     times = [time(statistics.median(values)) for values in (result.base, result.head)]
-    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", MARKS.get(result.level, result.verdict)]
+    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", verdict(result)]
+
+
+def verdict(result):
+    """Of the last measurement, and of the first if that is another."""
+    found = result.verdict if result.verdict == "undecided" else MARKS.get(result.level, result.verdict)
+    return found + before(result)
+
+
+def before(result):
+    """What had it measured again."""
+    return f"; at first {MARKS[result.first.level]}, {result.first.ratio:.3f}" if result.first else ""
 
 
 def short(name):
@@ -118,6 +142,12 @@ def error(value):
 
 def listed(names):
     return ", ".join(f"`{short(name)}`" for name in names)
+
+
+def fenced(printed):
+    """What a program printed, in a fence that is longer than any in it."""
+    fence = "`" * (1 + max((2, *map(len, re.findall("`+", printed)))))
+    return f"{fence}\n{printed.strip()}\n{fence}"
 
 
 def folded(title, content):

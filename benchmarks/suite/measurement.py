@@ -3,7 +3,7 @@
 import math
 import traceback
 from abc import ABC, ABCMeta, abstractmethod
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from itertools import product
 
@@ -36,8 +36,8 @@ class Called(Measured):
     """What runs in its own process."""
 
     def setup(self, found, workload, implementation):
-        known(found, self.device, workload, implementation)
         self.run = call(self.device, workload, implementation, found["direction"])
+        require_right(found[self.device, workload, implementation])
 
 
 class Timed(Called):
@@ -65,14 +65,14 @@ class TrackedOnGPU(Measured):
     device = "cuda"
 
     def setup(self, found, workload, implementation):
-        self.figures = known(found, self.device, workload, implementation)
+        self.figures = found[self.device, workload, implementation]
 
     def track_error(self, *_):
-        return self.figures["error"]
+        return shown(self.figures["error"])
 
     def track_peak_memory(self, *_):
         """The most that a call held at once of PyTorch's memory, beyond what existed before."""
-        return self.figures["peak memory"]
+        return shown(self.figures["peak memory"])
 
     track_error.unit = "relative Frobenius distance"
     track_peak_memory.unit = "bytes"
@@ -83,11 +83,11 @@ class Tracked(TrackedOnGPU):
 
     def track_flops(self, *_):
         """Of products and convolutions."""
-        return self.figures["flops"]
+        return shown(self.figures["flops"])
 
     def track_bytes(self, *_):
         """Read and written by PyTorch's operators."""
-        return self.figures["bytes"]
+        return shown(self.figures["bytes"])
 
     track_flops.unit = "flops"
     track_bytes.unit = "bytes"
@@ -104,39 +104,49 @@ def benchmarks(cpu, cuda):
 
 
 def figures(direction, **params):
-    """By device, workload and contender what is tracked, or why it is not; "direction" is that of the calls."""
+    """By device, workload and contender every figure, or why it is not there; "direction" is that of the calls."""
     cases = [(device, *names) for device, axes in params.items() for names in product(*axes)]
-    return {"direction": direction} | {case: attempt(*case, direction) for case in cases}
+    return {"direction": direction} | {case: tracked(*case, direction) for case in cases}
 
 
-def attempt(*case):
+def tracked(*case):
+    # sums of several threads have no fixed order
+    import_module("torch").set_num_threads(1)
+    return {name: attempt(figure, *case) for name, figure in FIGURES.items()}
+
+
+def attempt(figure, *case):
     try:
-        return tracked(*case)
+        return figure(*case)
     except NotImplementedError as reason:
         return reason
     except Exception:
         return RuntimeError(traceback.format_exc())
 
 
-def known(found, *case):
-    """The figures of a case, or an end to the benchmark: a skip, or a failure."""
-    if isinstance(found[case], Exception):
-        raise found[case]
-    return found[case]
+def known(outcome):
+    """What was found, or an end to the benchmark: a skip, where it is raised in its setup, or a failure."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-def tracked(device, workload, implementation, direction):
-    count, peak_memory = needed("ndbench.cost.counting", "count", "peak_memory")
-    (traffic,) = needed("ndbench.cost.traffic", "traffic")
-    # sums of several threads have no fixed order
-    import_module("torch").set_num_threads(1)
-    run = call(device, workload, implementation, direction)
-    return {
-        "error": error(device, workload, implementation, direction),
-        "flops": count(run).flops,
-        "bytes": traffic(run),
-        "peak memory": peak_memory(run, device),
-    }
+def shown(outcome):
+    """What a benchmark tracks; asv takes NaN for skipped, and a skip that is raised behind the setup for a failure."""
+    try:
+        return known(outcome)
+    except NotImplementedError as reason:
+        print(f"asv: skipped: {reason!r}")
+        return math.nan
+
+
+def require_right(found):
+    """Skip what is wrong, whose time says nothing; a commit that cannot judge is taken at its word."""
+    if any(isinstance(found[name], NotImplementedError) for name in ("error", "allowed")):
+        return
+    error, allowed = (known(found[name]) for name in ("error", "allowed"))
+    if not error <= allowed:
+        raise NotImplementedError(f"wrong: the error is {error:.1e}, and its precision allows {allowed:.1e}")
 
 
 def needed(module, *names):
@@ -179,10 +189,43 @@ def call(device, workload, implementation, direction):
     return run
 
 
-def error(device, workload, implementation, direction):
-    """||y - y*||_F / ||y*||_F of all outputs, or gradients, together; y* is the truth of the workload in float64."""
+@lru_cache(maxsize=1)  # the truth of a large workload takes its memory
+def standard(device, workload, implementation):
+    """The contender, and what it has to compute."""
     found, one = contender(device, workload, implementation)
     (standard,) = needed("ndbench.bench.accuracy", "Standard")
-    answers = call(device, workload, implementation, direction)()
-    relative = standard(found, found.input(device)).error(answers, one, direction)
+    return one, standard(found, found.input(device))
+
+
+def error(device, workload, implementation, direction):
+    """||y - y*||_F / ||y*||_F of all outputs, or gradients, together; y* is the truth of the workload in float64."""
+    one, truth = standard(device, workload, implementation)
+    relative = truth.error(call(device, workload, implementation, direction)(), one, direction)
     return relative if math.isfinite(relative) else WRONG
+
+
+def allowed(*case):
+    """The error above which the contender is wrong."""
+    *names, direction = case
+    one, truth = standard(*names)
+    if not hasattr(truth, "allowed"):
+        raise NotImplementedError("this commit does not say what error is allowed")
+    return truth.allowed(one, direction)
+
+
+def flops(*case):
+    (count,) = needed("ndbench.cost.counting", "count")
+    return count(call(*case)).flops
+
+
+def moved(*case):
+    (traffic,) = needed("ndbench.cost.traffic", "traffic")
+    return traffic(call(*case))
+
+
+def held(device, *names):
+    (peak_memory,) = needed("ndbench.cost.counting", "peak_memory")
+    return peak_memory(call(device, *names), device)
+
+
+FIGURES = {"error": error, "allowed": allowed, "flops": flops, "bytes": moved, "peak memory": held}

@@ -57,7 +57,7 @@ class Resources:
     setup_cache.timeout = 600
 
     def setup(self, found, variant, target):
-        self.figures = known(found, variant, target)
+        self.figures = known(found[variant, target])
 
     def track_registers(self, *_):
         return self.figures["registers"]

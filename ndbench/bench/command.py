@@ -123,7 +123,7 @@ def _prepared(arguments: argparse.Namespace) -> Stored | None:
     stored = _stored(arguments.compare, arguments.device) if arguments.compare else None
     # last, since it makes the files
     for path in filter(None, (arguments.json, arguments.plot)):
-        _attempt(_require_writable, path, "cannot write")
+        _attempt(require_writable, path, "cannot write")
     return stored
 
 
@@ -144,7 +144,18 @@ def _attempt(check: Callable[[Path], None], path: str, what: str) -> None:
         raise Misuse(f"{what} {path}: {reason}") from error
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
+    """Make a file and its folder where there are none, so that what is found later can be written.
+
+    Args:
+        path: of the file, whose content stays.
+
+    Raises:
+        OSError: if there is no right to, or something else of that name.
+
+    Example:
+        >>> require_writable(Path("/dev/null"))
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.open("a").close()
 

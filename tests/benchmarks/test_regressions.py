@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.regressions import CHANGED, CHANGES, ROOT, count, same
+from benchmarks import regressions
+from benchmarks.regressions import CHANGED, CHANGES, ROOT, found_wrong, marked, same
 from ndbench.cost.counting import count as counted
 from ndbench.problems import MatrixProblem
 from ndbench.roots import newton_schulz
@@ -47,12 +48,32 @@ def test_the_less_accurate_one_is_ten_times_as_far_away():
     assert distance(changed("less-accurate")) == pytest.approx(10 * distance(newton_schulz), rel=0.1)
 
 
-def test_flagged_benchmarks_are_counted_and_others_are_not():
-    assert count(TABLE) == {"time_call": 2, "track_error": 1}
+def test_benchmarks_are_counted_by_their_marks():
+    assert marked(TABLE, "+") == {"time_call": 1}
+    assert marked(TABLE, "-!") == {"time_call": 1, "track_error": 1}
 
 
-def test_nothing_is_flagged_in_what_asv_says_without_a_table():
-    assert count("BENCHMARKS NOT SIGNIFICANTLY CHANGED.") == {}
+def test_nothing_is_marked_in_what_asv_says_without_a_table():
+    assert marked("BENCHMARKS NOT SIGNIFICANTLY CHANGED.", "-+!") == {}
+
+
+@pytest.mark.parametrize(("name", "figure"), [("slower", "time_call"), ("less-accurate", "track_error")])
+@pytest.mark.parametrize(
+    ("row", "reasons"),
+    [
+        ("| +      | 1 | 2      |    2 |", []),
+        ("|        | 1 | 1      |    1 |", ["asv flagged nothing"]),
+        ("| -      | 2 | 1      |  0.5 |", ["asv flagged nothing", "got better, or failed"]),
+        ("| !      | 1 | failed |  n/a |", ["asv flagged nothing", "got better, or failed"]),
+    ],
+)
+def test_only_what_got_worse_counts_as_found(name, figure, row, reasons, monkeypatch):
+    (change,) = (change for change in CHANGES if change.name == name)
+    monkeypatch.setattr(regressions, "commit", lambda *_: None)
+    monkeypatch.setattr(regressions, "asv", lambda *_: f"{row} inverse_sqrt.Timing.{figure}('a', 'b') |\n")
+    wrong = list(found_wrong(None, change, 6))
+    assert len(wrong) == len(reasons)
+    assert all(reason in line for line, reason in zip(wrong, reasons, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The asv suite: what it names is there, what it tracks is right, and what a commit lacks is skipped aloud."""
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -32,8 +35,14 @@ CASE = ("cpu", "newton_schulz-T5-n32-b16", "bmm chain")
 def test_every_workload_and_implementation_is_there(subject):
     for workload, implementation in product(*subject.CPU):
         assert implementation in registry.workload(workload, "cpu").contenders("cpu")
-    for workload in subject.CUDA[0]:
-        registry.workload(workload, "cuda")
+    # layers and networks have the same contenders everywhere, and to list them moves their weights to the device
+    listed = "cpu" if subject in {layers, networks} and not torch.cuda.is_available() else "cuda"
+    for workload, implementation in product(*subject.CUDA):
+        assert implementation in registry.workload(workload, "cuda").contenders(listed)
+
+
+def test_no_cpu_is_asked_for_tf32():
+    assert not [name for subject in SUBJECTS for name in subject.CPU[1] if "tf32" in name]
 
 
 def test_every_kernel_has_a_variant_and_every_target_is_one():
@@ -51,12 +60,21 @@ def test_the_suite_loads_nothing_that_a_commit_may_lack():
     assert done.stdout == "set()\n", done.stderr
 
 
+def test_asv_installs_what_everything_else_is_pinned_to():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line]
+    pinned = dict(line.split("==") for line in lines)
+    installed = json.loads((ROOT / "asv.conf.json").read_text())["matrix"]["req"]
+    assert installed == {name: [pinned[name]] for name in installed}
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert set(installed) == {re.match(r"[\w-]+", line)[0] for line in needed}
+
+
 def test_asv_finds_no_problem_in_it(asv):
     assert "No problems found" in asv("check", "--environment", f"existing:{sys.executable}")
 
 
 def test_figures_are_counted_and_repeat_exactly():
-    first, second = (measurement.figures("forward", cpu=((CASE[1],), (CASE[2],))) for _ in range(2))
+    first, second = (found_of_case() for _ in range(2))
     assert first[CASE] == second[CASE]
     # 12 products of 16 matrices
     assert first[CASE]["flops"] == 12 * 16 * 2 * 32**3
@@ -76,11 +94,27 @@ def sabotaged(monkeypatch):
         wrong = replace(right, function=lambda A: tuple(function(y) for y in right.function(A)))
         found = replace(workload, contenders=lambda device: {CASE[2]: wrong})
         monkeypatch.setattr(registry, "workload", lambda name, device: found)
-        measurement.call.cache_clear()
+        forget()
         return measurement.error(*CASE, "forward")
 
     yield sabotage
+    forget()
+
+
+def forget():
     measurement.call.cache_clear()
+    measurement.standard.cache_clear()
+
+
+def found_of_case():
+    return measurement.figures("forward", cpu=((CASE[1],), (CASE[2],)))
+
+
+def set_up(kind, found):
+    """A benchmark of asv's, as it is before it runs."""
+    benchmark = kind()
+    benchmark.setup(found, *CASE[1:])
+    return benchmark
 
 
 @pytest.mark.parametrize(
@@ -102,9 +136,48 @@ def test_what_raises_fails_its_own_benchmarks_alone(sabotaged):
 
     with pytest.raises(ZeroDivisionError):
         sabotaged(broken)
-    failure = measurement.attempt(*CASE, "forward")
+    found = found_of_case()
     with pytest.raises(RuntimeError, match="broken"):
-        measurement.known({CASE: failure}, *CASE)
+        set_up(inverse_sqrt.Figures, found).track_flops()
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        set_up(inverse_sqrt.Timing, found)
+
+
+@pytest.mark.parametrize("wrong", [lambda D: 2 * D, lambda D: D * torch.nan])
+def test_a_wrong_implementation_is_not_timed_and_its_error_is_tracked(wrong, sabotaged):
+    error = sabotaged(wrong)
+    found = found_of_case()
+    with pytest.raises(NotImplementedError, match=r"wrong: the error is 1.0e\+\d\d, and its precision allows .*e-0"):
+        set_up(inverse_sqrt.Timing, found)
+    assert set_up(inverse_sqrt.Figures, found).track_error() == error
+
+
+@pytest.mark.parametrize(
+    ("lacking", "figures"),
+    [
+        ("ndbench.cost.counting.count", ["flops"]),
+        ("ndbench.cost.counting.peak_memory", ["peak_memory"]),
+        ("ndbench.cost.traffic.traffic", ["bytes"]),
+        ("ndbench.bench.accuracy.Standard", ["error"]),
+        ("ndbench.bench.accuracy.Standard.allowed", []),
+    ],
+)
+def test_what_a_commit_lacks_leaves_the_rest(lacking, figures, monkeypatch, capsys):
+    forget()
+    monkeypatch.delattr(lacking)
+    found = found_of_case()
+    set_up(inverse_sqrt.Timing, found).time_call()
+    benchmark = set_up(inverse_sqrt.Figures, found)
+    values = {name: getattr(benchmark, f"track_{name}")() for name in ("error", "flops", "bytes", "peak_memory")}
+    assert [name for name, value in values.items() if not value > 0] == figures
+    skipped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("asv: skipped: NotImplemented")]
+    assert len(skipped) == len(figures)
+    assert all(f"environment, lacks {lacking.rpartition('.')[0]}: " in line for line in skipped)
+
+
+def test_what_cannot_be_judged_is_not_timed():
+    with pytest.raises(RuntimeError, match="out of memory"):
+        measurement.require_right({"error": RuntimeError("out of memory"), "allowed": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -121,8 +194,11 @@ def test_what_raises_fails_its_own_benchmarks_alone(sabotaged):
 )
 def test_what_is_not_there_is_skipped_with_the_reason(case, reason):
     found = measurement.figures("forward", **{case[0]: ((case[1],), (case[2],))})
+    assert set(map(type, found[case].values())) == {NotImplementedError}
     with pytest.raises(NotImplementedError, match=reason):
-        measurement.known(found, *case)
+        measurement.known(found[case]["error"])
+    with pytest.raises(NotImplementedError, match=reason):
+        measurement.call(*case, "forward")
 
 
 def test_a_commit_without_workloads_is_skipped_aloud(asv, tmp_path, monkeypatch):
