@@ -38,8 +38,9 @@ def coverage(noise: Noise, pairs: int, seed: int = 1000, *, together: bool = Tru
     """The shares among so many pairs, with seeds from this one on.
 
     Example:
-        >>> coverage(CORRELATED[0], pairs=20)
-        Coverage(missed=0.0, alarms=0.0, same=1.0, detected=1.0)
+        >>> found = coverage(CORRELATED[0], pairs=20)
+        >>> found.missed, found.alarms, found.detected
+        (0.0, 0.0, 1.0)
     """
     missed = alarms = same = detected = 0
     for case in range(seed, seed + pairs):
