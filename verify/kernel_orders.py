@@ -1,8 +1,9 @@
 """Values and gradients of kernels at every order: masks, padding and tiles depend on it, and the choice of a kernel.
 
 On a GPU every entry takes all of its steps at every order. Triton's interpreter has no time for that. It takes them at
-one order of each kernel (gradients on tiles apart), and everywhere else the fewest that run every statement (`Implementation.fewest`): what T
-steps add is how often a loop is run, with which numbers, and neither depends on the order.
+one order of each kernel, gradients on tiles apart, and everywhere else the fewest that run every statement
+(`Implementation.fewest`): what T steps add is how often a loop is run, with which numbers, and neither depends on the
+order.
 """
 
 from collections.abc import Sequence
