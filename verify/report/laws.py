@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ndbench.verify.scaling.exponents import FLOPS, MEMORY, PRODUCTS, SAMPLED, SECONDS, VARIABLES
+from ndbench.verify.scaling.exponents import FLOPS, MATRICES, MEMORY, PRODUCTS, SAMPLED, SECONDS, VARIABLES
 from ndbench.verify.verdict import Evidence, Verdict
 
 TITLE = "exponents found / claimed, and whether the paper's O(H W k^2 C G + (k^2 G)^3) is kept"
@@ -10,7 +10,13 @@ NOTHING = "·"
 
 Line = list[str]
 
-_QUANTITIES = {FLOPS: "flops", PRODUCTS: "flops per pixel", SAMPLED: "same, at stride k,", MEMORY: "memory"}
+_QUANTITIES = {
+    FLOPS: "flops",
+    PRODUCTS: "flops per pixel",
+    SAMPLED: "same, at stride k,",
+    MEMORY: "memory",
+    MATRICES: "memory",
+}
 
 
 def table(verdicts: Sequence[Verdict]) -> list[Line]:
@@ -38,7 +44,8 @@ def _cell(found: Sequence[Evidence]) -> str:
     if not found:
         return NOTHING
     evidence = found[-1]
-    exponent = f"{evidence['exponent']:.2f}"
+    # no negative zero
+    exponent = f"{round(float(evidence['exponent']), 2) + 0.0:.2f}"
     if evidence["counted"] == SECONDS:
         return f"{exponent} [{evidence['low']:.2f}, {evidence['high']:.2f}]"
     return f"{exponent} / {evidence['claimed exponent']:g}"

@@ -49,6 +49,23 @@ def require_counted(found: int) -> None:
         raise NotRun("its work is in no product that PyTorch's counter sees")
 
 
+def require_recorded(implementation: Implementation, problem: Problem) -> None:
+    """Refuse to judge memory that is in no record of PyTorch's, and let what is allocated once be allocated.
+
+    What multiplies outside of PyTorch allocates there, too; Triton kernels take their memory from PyTorch, but in the
+    interpreter from numpy.
+
+    Raises:
+        NotRun: for kernels that are interpreted, and where no product is counted.
+    """
+    if not is_kernel(implementation):
+        require_counted(flops(implementation, problem))
+    elif implementation.place != "cuda":
+        raise NotRun("in the interpreter Triton kernels take their memory from numpy")
+    else:
+        memory(implementation, problem)
+
+
 def memory(implementation: Implementation, problem: Problem) -> int:
     """The most bytes that one call holds at once, nothing recorded."""
     with torch.no_grad():

@@ -49,13 +49,16 @@ MEMORY_TEXT = """
 ### Memory
 
 Copies of the input that the peak grows by for each value of a larger image, nothing recorded: PyTorch's allocations.
+Allowed are 8, which are x, x centered, x padded and one temporary in float64, and 2 k^2 more for a patch matrix before
+and after it is centered; so there is no room for a factor k, G, C or H W.
 
 """
 
 ROOTS = """
 ## Inverse square roots
 
-Over orders 2 to 1152 = 9 x 128, in float32. Products are those of a call, 2 n^3 flops each.
+Over orders 2 to 1152 = 9 x 128, in float32. Products are those of a call, 2 n^3 flops each. Memory, over orders 16 to
+288, is in matrices of order n: at most 8, and 3 for each product.
 
 """
 
@@ -105,7 +108,8 @@ def _growing(verdicts: Iterable[Verdict], *quantities: str) -> list[list[str]]:
     best: dict[tuple[str, str], Verdict] = {}
     for verdict in verdicts:
         key = verdict.implementation, str(verdict.evidence.get("counted"))
-        if key[1] in quantities and (key not in best or len(_sizes(verdict)) >= len(_sizes(best[key]))):
+        of_kernels = key[1] in quantities and verdict.evidence["variable"] == "k"
+        if of_kernels and (key not in best or len(_sizes(verdict)) >= len(_sizes(best[key]))):
             best[key] = verdict
     sizes = max((_sizes(v) for v in best.values()), key=len, default=[])
     lines = [["implementation", "", *(f"k = {size}" for size in sizes)]]

@@ -84,8 +84,8 @@ def products(implementation: Implementation, problem: OrderScaling) -> Measureme
     Raises:
         NotRun: no number of products is claimed, or products are claimed and none is seen.
     """
-    law = implementation.law
-    if not isinstance(law, RootLaw) or law.products is None:
+    law = root_law(implementation)
+    if law.products is None:
         raise NotRun("it claims no number of products")
     found = [counts.flops(implementation, problem.at(n)) / (2 * n**3) for n in problem.values]
     if law.products:
@@ -101,4 +101,15 @@ def patch_law(implementation: Implementation) -> PatchLaw:
     """
     if not isinstance(implementation.law, PatchLaw):
         raise TypeError(f"a covariance claims a PatchLaw; {implementation.name} claims {implementation.law!r}")
+    return implementation.law
+
+
+def root_law(implementation: Implementation) -> RootLaw:
+    """The claim of an inverse square root.
+
+    Raises:
+        TypeError: if it is the claim of another operation.
+    """
+    if not isinstance(implementation.law, RootLaw):
+        raise TypeError(f"a root claims a RootLaw; {implementation.name} claims {implementation.law!r}")
     return implementation.law

@@ -72,6 +72,26 @@ def lagged_with_a_patch_matrix(x: Tensor, k: int, **how: Any) -> Covariance:
     return lagged(x, k, **how)
 
 
+def lagged_beside(values: Callable[..., int]) -> Callable[..., Covariance]:
+    """So many hidden values."""
+
+    def function(x: Tensor, k: int, block: int, **how: Any) -> Covariance:
+        _hidden = torch.empty(values(x, k, block))
+        return lagged(x, k, block=block, **how)
+
+    return function
+
+
+def spectral_beside_a_cube(A: Tensor) -> Tensor:
+    _hidden = torch.empty(A.shape[-1] ** 3)
+    return inverse_sqrt(A, method="spectral")
+
+
+def newton_schulz_beside_copies(A: Tensor) -> Tensor:
+    _hidden = torch.empty(50, *A.shape)
+    return inverse_sqrt(A)
+
+
 def a_product_for_each_column(A: Tensor) -> Tensor:
     """D = D I, column by column, and a whole product for each."""
     D, eye = inverse_sqrt(A, method="spectral"), identity_like(A)
@@ -120,6 +140,13 @@ SABOTAGE = (
     Sabotage("lags twice for large kernels", "scaling-interior", LAGGED, lagged_twice_for_large_kernels),
     Sabotage("lags assembled for each image", "scaling-borders", LAGGED, lagged_image_by_image),
     Sabotage("lags beside a patch matrix", "scaling-memory", LAGGED, lagged_with_a_patch_matrix),
+    Sabotage("memory times H", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * x.shape[2])),
+    Sabotage("memory times G", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * G)),
+    Sabotage("memory times C", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * x.shape[1])),
+    Sabotage("memory times k", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * k)),
+    Sabotage("100 copies", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: 100 * x.numel())),
+    Sabotage("a cube beside the root", "scaling-memory", SPECTRAL, spectral_beside_a_cube),
+    Sabotage("50 matrices beside the root", "scaling-memory", NS5, newton_schulz_beside_copies),
     Sabotage("a product for each column", "scaling-flops", SPECTRAL, a_product_for_each_column),
     Sabotage("3T products", "scaling-products", NS5, newton_schulz),
     Sabotage("T^2 products", "scaling-products", NS5, newton_schulz_from_the_start),
