@@ -45,18 +45,21 @@ def interior(implementation: Implementation, problem: InteriorScaling) -> Measur
 
 
 def borders(implementation: Implementation, problem: InteriorScaling) -> Measurement:
-    """Beside the interior, lags take no flops for an image, and for a call no more than assembling (`budgets.once`).
+    """Beside the interior, lags take no more flops than their exact model, for an image and for a call.
 
-    Measured is the worst ratio to the latter, where flops that an image takes come on top of all that is allowed.
+    A border has fewer pairs of pixels than the interior, so that its count is negative; whatever is multiplied there
+    beyond these pairs, by any way of adding them up, is no pair of pixels. What adds up by sums counts 0, so that the
+    products of `ndbench.cost.covariance` are the most that assembling needs. Measured is the worst ratio of what a call
+    of one image takes, with each part at least the model's, to what the model assembles with.
     """
-    law = patch_law(implementation)
+    patch_law(implementation)
     ratios, once_a_call, of_an_image = [], [], []
     for k in problem.values:
         _, border, once = counts.parts(implementation, problem, k)
+        _, exact_border, exact = counts.parts_of_lags(problem, k)
         once_a_call.append(f"{once:.10g}")
         of_an_image.append(f"{border:.10g}")
-        allowed = budgets.once(law, problem.at(k, 1, 0))
-        ratios.append((once if border <= 0 else max(once, allowed) + border) / allowed)
+        ratios.append((max(once, exact) + max(border - exact_border, 0)) / exact)
     evidence = {
         "sizes": " ".join(map(str, problem.values)),
         "once a call": " ".join(once_a_call),

@@ -63,6 +63,18 @@ def lagged_image_by_image(x: Tensor, k: int, **how: Any) -> Covariance:
     return means.mean(0), covs.mean(0) + apart.mT @ apart / len(x)
 
 
+def lagged_with_a_border_multiplied_again(x: Tensor, k: int, **how: Any) -> Covariance:
+    """For each image about as many products as the border has fewer than the interior."""
+    _hidden = [edge @ edge.mT for image in x for edge in [image[:, :k].flatten(1)] * (k**2 - 1)]
+    return lagged(x, k, **how)
+
+
+def lagged_assembled_twice(x: Tensor, k: int, **how: Any) -> Covariance:
+    """Once more for an image of one patch, where there is little else to do."""
+    _hidden = lagged(x[:1, :, :k, :k], k, **how)
+    return lagged(x, k, **how)
+
+
 def lagged_twice_for_large_kernels(x: Tensor, k: int, **how: Any) -> Covariance:
     return [lagged(x, k, **how) for _ in range(1 + (k > 2))][-1]
 
@@ -139,6 +151,8 @@ SABOTAGE = (
     Sabotage("pairs of offsets claimed to be lags", "scaling-interior", LAGGED, shifted),
     Sabotage("lags twice for large kernels", "scaling-interior", LAGGED, lagged_twice_for_large_kernels),
     Sabotage("lags assembled for each image", "scaling-borders", LAGGED, lagged_image_by_image),
+    Sabotage("a border multiplied again", "scaling-borders", LAGGED, lagged_with_a_border_multiplied_again),
+    Sabotage("assembled twice", "scaling-borders", LAGGED, lagged_assembled_twice),
     Sabotage("lags beside a patch matrix", "scaling-memory", LAGGED, lagged_with_a_patch_matrix),
     Sabotage("memory times H", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * x.shape[2])),
     Sabotage("memory times G", "scaling-memory", LAGGED, lagged_beside(lambda x, k, G: x.numel() * G)),

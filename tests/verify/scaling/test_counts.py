@@ -41,6 +41,13 @@ def test_the_parts_add_up_to_the_count(k):
         assert counts.flops(COVARIANCE["im2col"], problem) == images * interior * outputs**2
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+def test_lags_take_what_their_model_does(sampled):
+    problem = InteriorScaling((1, 2, 3), sampled)
+    for k in problem.values:
+        assert counts.parts(COVARIANCE["lagged"], problem, k) == counts.parts_of_lags(problem, k)
+
+
 def polynomial(I, b, e, O):  # noqa: E741 - the letters of counts.parts
     """An implementation of so many flops, as products of matrices of one column."""
 
