@@ -207,7 +207,8 @@ POWERS = {"quick": (OrderScaling(ORDERS[:-1]),), "full": (OrderScaling(ORDERS[:-
 TIMES_OF_PATCHES = {
     tier: (
         PatchScaling("k", KERNELS, C=32, block=32, side=64),
-        PatchScaling("G", BLOCKS, C=128, side=24),
+        # k = 5: of orders below 256 the definition multiplies the whole square on a CPU, and here the fit has none
+        PatchScaling("G", BLOCKS, C=128, side=24, kernel_size=5),
         PatchScaling("C", BLOCKS, block=2, side=48),
         PatchScaling("side", (8, 12, 16, 24, 32, 48, 64, 96, 128), C=32, block=32),
     )
