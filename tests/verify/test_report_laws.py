@@ -30,6 +30,12 @@ def test_a_line_for_each_implementation_with_exponents_beside_the_claims():
     assert lags == ["lags", "2.00 / 2", "2.00 / 2", "kept", "kept"]
 
 
+def test_the_leading_power_is_that_of_the_largest_sizes():
+    kernels = [float(k) for k in range(1, 10)]
+    pairs = shown("k", kernels, [k**2 * (k**2 + 1) / 2 for k in kernels], 4, PRODUCTS)
+    assert table([verdict("pairs", pairs)])[1][-1] == "not kept: k^4 (fitted k^3.7)"
+
+
 def test_what_was_not_counted_has_no_exponent():
     header, pairs, lags = table([*PAIRS, LAGS[0], verdict("lags", power(0, MEMORY, 0))])
     assert header[3] == "memory\nin k"

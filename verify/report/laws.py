@@ -69,5 +69,11 @@ def _paper(found: Sequence[Evidence], sampling: str) -> str:
     if not said or (own and own not in {e["counted"] for e in said}):
         return NOTHING
     # of several families of one size the last is the largest
-    missed = {VARIABLES[str(e["variable"])]: f"^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"}
-    return "not kept: " + ", ".join(name + power for name, power in missed.items()) if missed else "kept"
+    missed = {VARIABLES[str(e["variable"])]: e for e in said if e["paper's law"] != "kept"}
+    return "not kept: " + ", ".join(_power(name, e) for name, e in missed.items()) if missed else "kept"
+
+
+def _power(name: str, evidence: Evidence) -> str:
+    """The power between the two largest sizes, where lower orders count least, and the fitted one if it differs."""
+    leading, fitted = (f"{name}^{evidence[which]:.2g}" for which in ("last exponent", "exponent"))
+    return leading if leading == fitted else f"{leading} (fitted {fitted})"

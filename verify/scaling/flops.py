@@ -82,7 +82,7 @@ def orders(implementation: Implementation, problem: OrderScaling) -> Measurement
 
 
 def products(implementation: Implementation, problem: OrderScaling) -> Measurement:
-    """T steps take at most the products claimed, 3T - 3 for Newton-Schulz: flops over 2 n^3, exactly, at every order.
+    """T steps take at most the products claimed, 3T - 3 for Newton-Schulz: flops over 2 n^3, exactly, at 3 orders.
 
     Raises:
         NotRun: no number of products is claimed, or products are claimed and none is seen.
