@@ -95,7 +95,7 @@ def test_json_holds_all_numbers(capsys, tmp_path):
 def test_floors_from_rates_of_a_run(capsys, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"ceilings": {"bytes": 1e9, "flops": {"ieee": 1e9, "tf32": 1e9}}}))
-    assert "floor ms" in printed(capsys, *LAYER, "--ceilings", str(path))
+    assert "floor ms" in printed(capsys, *LAYER, "--markdown", "--ceilings", str(path))
     for text in (
         "{}",
         "[",

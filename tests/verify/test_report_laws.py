@@ -1,5 +1,11 @@
 """The table of exponents, and what it says of the paper's law."""
 
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from ndbench.verify.report.console import show_laws
 from ndbench.verify.report.laws import table
 from ndbench.verify.scaling.exponents import FLOPS, MEMORY, PRODUCTS, SAMPLED, SECONDS, shown
 from ndbench.verify.verdict import Verdict
@@ -65,3 +71,14 @@ def test_orders_have_one_law():
 def test_the_largest_family_is_shown():
     more = shown("k", [1.0, 9.0], [1.0, 9**3.0], 4, PRODUCTS)
     assert table([*PAIRS, verdict("pairs", more)])[1][1] == "3.00 / 4"
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_no_figure_is_cut_at_ordinary_widths(width):
+    times = {"counted": SECONDS, "exponent": 2.9, "low": 2.8, "high": 3.05}
+    found = [*PAIRS, *(verdict("pairs", power(2, MEMORY, 0, v)) for v in "kGC"), verdict("pairs", power(4, FLOPS))]
+    found += [verdict("pairs", {"variable": v, **times}) for v in ("k", "G", "C", "side")]
+    console = Console(file=StringIO(), width=width)
+    show_laws(console, "covariance", found)
+    assert "…" not in console.file.getvalue()
+    assert all(text in console.file.getvalue() for text in ("2.90 [2.80,", "3.05]", "4.00 / 4", "not kept: k^4"))

@@ -93,7 +93,7 @@ def test_an_unknown_name_lists_what_there_is(selection, unknown, known, tier):
 
 
 def test_times_are_asked_for_by_an_option():
-    with pytest.raises(UnknownName, match="^scaling-times is judged only with --times or --gate-times; add one"):
+    with pytest.raises(UnknownName, match=r"^scaling-times is judged only with --times or --gate-times; add one"):
         cases(Selection(checks=("scaling-times",)), SUITE, IMPLEMENTATIONS)
 
 
