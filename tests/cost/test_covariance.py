@@ -141,6 +141,12 @@ def test_the_interior_of_lagged_is_a_half_plane_of_lags(k):
     assert work.border.pixels <= 0.06 * work.interior.pixels
 
 
+def test_where_lags_outgrow_the_law_of_the_paper():
+    # docs/scaling.md: many channels in small blocks, in an image smaller than the kernel
+    flops = model.lagged((1, 512, 8, 8), Patches.of(9, padding=4, block=2)).flops
+    assert flops / (2 * 8 * 8 * 9**2 * 512 * 2 + 2 * (9**2 * 2) ** 3) == pytest.approx(10.8, abs=0.05)
+
+
 def test_bytes_are_read_and_written_once():
     # with stride 2 and kernel 1 a quarter of the pixels is read
     shape, patches = (2, 3, 8, 6), Patches.of(1, stride=2)

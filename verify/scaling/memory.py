@@ -35,7 +35,7 @@ def copies(implementation: Implementation, small: CovarianceProblem, large: Cova
 def orders(implementation: Implementation, problem: OrderScaling) -> Measurement:
     """A call holds at most 8 matrices of order n and 3 for each product claimed, and at most twice as many at any n.
 
-    Measured is the worst ratio: a hidden factor n grows 18-fold from n = 16 to 288.
+    Measured is the worst ratio: a hidden factor n grows 9-fold from n = 32 to 288.
     """
     counts.require_recorded(implementation, problem.at(problem.values[0]))
     held = [counts.memory(implementation, problem.at(n)) for n in problem.values]

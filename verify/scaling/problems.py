@@ -218,4 +218,4 @@ TIMES_OF_ROOTS = {
     tier: (OrderScaling((16, 32, 64, 96, 144, 216, 288, 432, 576, 864, 1152)),) for tier in ("quick", "full")
 }
 PRODUCTS = {tier: (OrderScaling((3, 32, 96)),) for tier in ("quick", "full")}
-MEMORY_OF_ROOTS = {tier: (OrderScaling((16, 64, 144, 288)),) for tier in ("quick", "full")}
+MEMORY_OF_ROOTS = {tier: (OrderScaling((32, 64, 144, 288)),) for tier in ("quick", "full")}
