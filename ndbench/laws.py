@@ -61,6 +61,10 @@ class RootLaw:
 
     products: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.products is not None and self.products < 0:
+            raise ValueError(f"RootLaw: products must not be negative; got {self.products!r}")
+
     def __str__(self) -> str:
         return "n^3"
 

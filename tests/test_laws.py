@@ -48,6 +48,11 @@ def test_claims_that_do_not_exist():
         PatchLaw(flops=2, memory=1)
 
 
+def test_fewer_products_than_none_are_refused():
+    with pytest.raises(ValueError, match=r"^RootLaw: products must not be negative; got -3"):
+        RootLaw(-3)
+
+
 def test_laws_are_printed_as_formulas():
     assert (str(PAIRS), str(LAGS), str(RootLaw())) == ("H W C G k^4", "H W C G k^2", "n^3")
 

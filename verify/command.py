@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from ndbench.arguments import positive
 from ndbench.kernels.runtime import interpreted
 from ndbench.verify.parallel import run_in_processes
 from ndbench.verify.report.console import Progress, show
@@ -130,17 +131,6 @@ def obstacle_to(path: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def positive(text: str) -> int:
-    """An option that counts something.
-
-    Raises:
-        argparse.ArgumentTypeError: if it is not a positive whole number.
-    """
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
-    return int(text)
 
 
 @contextmanager

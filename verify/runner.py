@@ -152,6 +152,8 @@ _FILTERS: tuple[tuple[str, str, Callable[[Case], str]], ...] = (
 
 
 def _unknown(kind: str, unknown: set[str], known: set[str], tier: str) -> str:
+    if times := unknown & {check.name for check in TIMES["report"]}:
+        return f"{', '.join(times)} is judged only with --times or --gate-times; add one of them"
     shown = sorted(known)[:60]
     more = f" and {len(known) - 60} more (ndbench list)" if len(known) > 60 else ""
     return (

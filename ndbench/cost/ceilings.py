@@ -17,11 +17,16 @@ class Ceilings:
 
     Attributes:
         bytes: of a large copy, read plus written.
-        flops: of a large matrix product, by how float32 is multiplied.
+        flops: of a large matrix product, by how float32 is multiplied: "ieee", and "tf32" where there is another.
     """
 
     bytes: float
     flops: dict[str, float]
+
+    def __post_init__(self) -> None:
+        rates = (self.bytes, self.flops["ieee"], *self.flops.values())
+        if not all(rate > 0 for rate in rates):
+            raise ValueError(f"Ceilings: rates must be positive; got {self.bytes} and {self.flops}")
 
     def floor(self, flops: float, moved: float, precision: str) -> float:
         """Seconds below which no implementation can be: the longer of its arithmetic and its traffic."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
 from ndbench.cost.geometry import Convolution, Layer, Whitening
 from ndbench.cost.networks import NETWORKS, Named, convolutions
@@ -42,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"every convolution of {', '.join(NETWORKS)}, or of the torch.nn.Module that FILE.py:FUNCTION returns",
     )
     layer = parser.add_argument_group("of a layer")
-    layer.add_argument("--out", type=whole, metavar="O", help="channels of its output")
+    layer.add_argument("--out", type=positive, metavar="O", help="channels of its output")
     layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
     layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
     layer.add_argument("--padding", type=sizes(1, 2), metavar="P", help="at both ends of each axis")
     layer.add_argument("--dilation", type=sizes(1, 2), metavar="D", help="between pixels of a patch")
-    layer.add_argument("--groups", type=whole, help="of the convolution")
+    layer.add_argument("--groups", type=positive, help="of the convolution")
     layer.add_argument("--first", action="store_true", help="its input needs no gradient, as that of a first layer")
     network = parser.add_argument_group("of a network")
     network.add_argument(
@@ -56,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group(
         "of the deconvolution; with several blocks or samplings a network has a row of totals each"
     )
-    how.add_argument("--block", type=whole, nargs="+", default=[64], metavar="B", help="channels whitened together")
-    how.add_argument("--sampling", type=whole, nargs="+", default=[3], metavar="S", help="sampling stride")
-    how.add_argument("--steps", type=whole, default=5, metavar="T", help="of the inverse square root")
+    how.add_argument("--block", type=positive, nargs="+", default=[64], metavar="B", help="channels whitened together")
+    how.add_argument("--sampling", type=positive, nargs="+", default=[3], metavar="S", help="sampling stride")
+    how.add_argument("--steps", type=positive, default=5, metavar="T", help="of the inverse square root")
     how.add_argument("--method", choices=tuple(METHODS), default="newton_schulz", help="of the inverse square root")
     how.add_argument("--grouping", choices=GROUPINGS, default="channel", help="of columns into blocks")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -159,7 +160,11 @@ def network(name: str, shape: tuple[int, int, int, int]) -> list[Named]:
         return convolutions(name, shape)
     if ".py:" not in name:
         raise ValueError(f"--network must be one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION; got {name!r}")
-    return traced(maker(name), shape)
+    found, others = traced(maker(name), shape)
+    if others:
+        left_out = f"{name}: left out are {others} convolutions that are no torch.nn.Conv2d"
+        print(f"ndbench cost: {left_out}", file=sys.stderr)  # noqa: T201
+    return found
 
 
 def whitenings(arguments: argparse.Namespace) -> list[Whitening]:
@@ -174,24 +179,13 @@ def ceilings_of(text: str) -> Ceilings:
         return measured("cpu")
     try:
         return Ceilings(**json.loads(Path(text).read_text())["ceilings"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{text} holds no ceilings as `ndbench bench --json` writes them") from error
 
 
 def pair(values: Sequence[int]) -> Sequence[int]:
     """One number for both axes, or two."""
     return values if len(values) == 2 else (*values, *values)
-
-
-def whole(text: str) -> int:
-    """A positive whole number.
-
-    Raises:
-        argparse.ArgumentTypeError: if it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number; got {text!r}")
-    return int(text)
 
 
 def sizes(*counts: int) -> Any:

@@ -8,6 +8,8 @@ from ndbench.covariance.work import Shape
 from ndbench.layers.options import block_of, check_grouping, check_sampling
 
 NAME = "Layer"
+LARGEST = 2**31
+"""Sizes, which kernels count in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Convolution:
                 f"{NAME}: the input must be N x C x H x W, outputs and groups at least 1; got {self.shape},"
                 f" {self.outputs} and {self.groups}"
             )
+        if max(*self.shape, self.outputs) >= LARGEST:
+            raise ValueError(f"{NAME}: every size must be below 2^31; got {self.shape}, {self.outputs}")
         if self.shape[1] % self.groups or self.outputs % self.groups:
             raise ValueError(
                 f"{NAME}: {self.groups} groups must divide the {self.shape[1]} channels and the {self.outputs} outputs"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 
@@ -25,10 +26,17 @@ class Sheet:
     notes: Sequence[str] = ()
 
     def rich(self) -> Table:
-        """For a terminal."""
+        """For a terminal: words go on in the next line where they do not fit, and numbers are whole."""
         table = Table(title=self.title, title_justify="left", caption="\n".join(self.notes), caption_justify="left")
+        table.box, table.padding = box.SIMPLE_HEAD, 0
         for number, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if number < self.words else "right", no_wrap=number < self.words)
+            words = number < self.words
+            table.add_column(
+                column if words else column.replace(" ", "\n"),
+                justify="left" if words else "right",
+                overflow="fold",
+                no_wrap=not words,
+            )
         for row in self.rows:
             table.add_row(*row)
         return table

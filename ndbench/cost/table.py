@@ -126,7 +126,7 @@ def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
     rows = rows_of(layer)
     conv = next(row for row in rows if row.operation == "convolution")
     columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "MB moved"]
-    columns += ["MB held", "count", *(["floor ms"] if ceilings else [])]
+    columns += ["MB held", "", *(["floor ms"] if ceilings else [])]
     return Sheet(title_of(layer), columns, [cells(row, conv, ceilings) for row in rows], words=2, notes=notes_of(layer))
 
 
@@ -143,7 +143,7 @@ def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
         share(row.backward.flops, conv.backward.flops) if row.backward.flops else "·",
         megabytes(row.both.moved),
         "·" if row.memory is None else megabytes(row.memory),
-        "exact" if row.both.exact else "leading order",
+        "=" if row.both.exact else "≈",
         *floor,
     ]
 
@@ -166,7 +166,7 @@ def notes_of(layer: Layer) -> list[str]:
     first, second = law(layer)
     return [
         f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
-        "exact: equal to PyTorch's count of a run; leading order: factorizations, numpy and scipy are estimated",
+        "=: equal to PyTorch's count of a run; ≈: factorizations, numpy and scipy are estimated, by leading order",
         "triton: what kernels execute for contiguous float32 in ieee, padded tiles and chunks included",
         "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
     ]

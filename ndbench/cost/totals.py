@@ -12,11 +12,11 @@ from ndbench.cost.sheet import Sheet, billions, share
 BESIDE = ("covariance", "root", "folding")
 """Parts of a layer that a convolution does not have."""
 
-COLUMNS = (*BESIDE, "all three", "convolution", "of conv", "forward of conv", "of law", "count")
+COLUMNS = ("cov", "root", "fold", "all three", "conv", "of conv", "forward of conv", "of law", "")
 
 MEANING = (
     "Gflop of a step of training, forward and backward; forward of conv: all three over the convolution, forward alone;"
-    " of law: covariance and root, forward, over the paper's H W k^2 C B + (k^2 B)^3; leading: factorizations in it are"
+    " of law: covariance and root, forward, over the paper's H W k^2 C B + (k^2 B)^3; ≈: factorizations in it are"
     " estimated"
 )
 
@@ -81,7 +81,7 @@ class Totals:
             share(self.beside, self.convolution),
             share(self.forward(*BESIDE), self.forward("convolution")),
             share(self.forward("covariance", "root"), self.law),
-            "exact" if self.exact else "leading",
+            "=" if self.exact else "≈",
         ]
 
 

@@ -12,7 +12,10 @@ from ndbench.covariance import Patches
 from ndbench.covariance.work import Shape
 
 LARGEST_KERNEL = 6
-"""Offsets, since what is multiplied for each pair of them takes its time."""
+"""Offsets of most, since what is multiplied for each pair of them takes its time."""
+
+LARGE = ((3, 1, True), (3, 29, True), (3, 32, False), (5, 1, False), (5, 11, True), (7, 2, False), (9, 1, True))
+"""Kernel sizes, channels of a block and whether blocks are pooled, of few small images; F = 9 x 29 is above 256."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Geometry:
 def geometries(count: int, seed: int = 0) -> list[Geometry]:
     """So many that hold a patch."""
     return list(islice(drawn(random.Random(seed)), count))
+
+
+def large() -> list[Geometry]:
+    """Square kernels up to 9 x 9 on images little larger, orders of both branches of the definition among them."""
+    return [
+        Geometry((2, 2 * block, k + 1, k), Patches.of(k, padding=k // 2, stride=1 + k % 3, block=block, pooled=pooled))
+        for k, block, pooled in LARGE
+    ]
 
 
 def drawn(rng: random.Random) -> Iterator[Geometry]:

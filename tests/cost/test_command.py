@@ -95,9 +95,48 @@ def test_json_holds_all_numbers(capsys, tmp_path):
 def test_floors_from_rates_of_a_run(capsys, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"ceilings": {"bytes": 1e9, "flops": {"ieee": 1e9, "tf32": 1e9}}}))
-    assert "floor ms" in printed(capsys, *LAYER, "--ceilings", str(path))
-    path.write_text("{}")
-    assert "holds no ceilings" in refused(capsys, *LAYER, "--ceilings", str(path))
+    assert "floor ms" in printed(capsys, *LAYER, "--markdown", "--ceilings", str(path))
+    for text in (
+        "{}",
+        "[",
+        '{"ceilings": {"bytes": 1e9, "flops": {"tf32": 1e9}}}',
+        '{"ceilings": {"bytes": 0, "flops": {"ieee": 1e9}}}',
+        '{"ceilings": {"bytes": 1e9, "flops": {"ieee": 0}}}',
+    ):
+        path.write_text(text)
+        said = refused(capsys, *LAYER, "--ceilings", str(path))
+        assert "holds no ceilings" in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def net(:", "cannot be run: SyntaxError: "),
+        ("import nowhere_to_be_found", "cannot be run: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("def net():\n    raise KeyError('a')", "the network cannot be made: KeyError: 'a'"),
+        (
+            "from torch import nn\n\nclass net(nn.Module):\n    def forward(self, x):\n        return self.nothing(x)",
+            "the network refuses an input of shape (1, 3, 8, 8): AttributeError: ",
+        ),
+    ],
+)
+def test_foreign_code_that_fails_is_one_line(source, said, capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(source)
+    message = refused(capsys, "--network", f"{file}:net", "--input", "1x3x8x8")
+    assert said in message
+    assert message.startswith("ndbench cost: ")
+    assert message.count("\n") == 1
+
+
+def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch.nn import *\n\ndef net():\n    return Sequential(Conv2d(3, 8, 3), ConvTranspose2d(8, 4, 2))\n"
+    )
+    assert cli.main(["cost", "--network", f"{file}:net", "--input", "1x3x8x8"]) == 0
+    assert "left out are 1 convolutions that are no torch.nn.Conv2d" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -110,6 +149,8 @@ def test_floors_from_rates_of_a_run(capsys, tmp_path):
         ([*LAYER, "--kernel", "15"], "must fit into the padded image"),
         ([*LAYER, "--block", "0"], "must be a positive whole number; got '0'"),
         ([*LAYER, "--block", "2", "4"], "one layer has one table"),
+        ([*LAYER, "--block", "²"], "must be a positive whole number; got '²'"),
+        (["--layer", "100000000000x64x8x8", "--out", "4", "--kernel", "3"], "every size must be below 2^31"),
         ([*LAYER, "--groups", "3"], "3 groups must divide the 8 channels"),
         ([*LAYER, "--groups", "2", "--grouping", "interleaved"], "interleaved blocks spread over all 2 groups"),
         ([*LAYER, "--network", "vgg16"], "not allowed with argument"),

@@ -10,11 +10,12 @@ from ndbench.cost.counting import count
 from ndbench.cost.model import Cost
 from ndbench.covariance import Patches, im2col, lagged, shifted
 from ndbench.covariance.adjoint_pixels import lagged_adjoint, shifted_adjoint
+from ndbench.covariance.buffered import LARGE
 from ndbench.covariance.choice import fastest
 from ndbench.covariance.im2col import im2col_adjoint
 from ndbench.covariance.work import LaggedWork
 from ndbench.operations import patch_covariance
-from tests.cost.geometries import Geometry, geometries
+from tests.cost.geometries import Geometry, geometries, large
 
 GEOMETRIES = geometries(200)
 
@@ -57,6 +58,17 @@ def misjudged(name, of) -> list[Geometry]:
     """Where a model differs from the count of a run."""
     judged = zip(GEOMETRIES, counted(name), strict=True)
     return [geometry for geometry, flops in judged if of(geometry.shape, geometry.patches).products != flops]
+
+
+def test_both_branches_of_the_definition_are_among_large_kernels():
+    assert {g.patches.kernel_size for g in large()} == {(k, k) for k in (3, 5, 7, 9)}
+    assert {model.order(g.shape, g.patches) >= LARGE for g in large()} == {True, False}
+
+
+@pytest.mark.parametrize("name", ["im2col", "buffered", "shifted", "lagged"])
+def test_flops_of_large_kernels(name):
+    for g in large():
+        assert MODELS[name](g.shape, g.patches).products == count(RUNS[name](g)).flops
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -139,6 +151,12 @@ def test_the_interior_of_lagged_is_a_half_plane_of_lags(k):
     assert work.interior.pieces == products
     assert 0.95 * products < work.flops / (2 * 400 * 400 * 4 * 4) <= products
     assert work.border.pixels <= 0.06 * work.interior.pixels
+
+
+def test_where_lags_outgrow_the_law_of_the_paper():
+    # docs/scaling.md: many channels in small blocks, in an image smaller than the kernel
+    flops = model.lagged((1, 512, 8, 8), Patches.of(9, padding=4, block=2)).flops
+    assert flops / (2 * 8 * 8 * 9**2 * 512 * 2 + 2 * (9**2 * 2) ** 3) == pytest.approx(10.8, abs=0.05)
 
 
 def test_bytes_are_read_and_written_once():

@@ -33,8 +33,8 @@ def test_shares_of_the_convolution_and_of_the_law():
 
 def test_estimates_are_marked():
     counts = {cells[1]: cells[9] for cells in layer_sheet(LAYER).rows}
-    assert counts["lagged"] == counts["newton_schulz, reverse"] == "exact"
-    assert counts["windows"] == counts["spectral, eigenbasis"] == counts["scipy_sqrtm, autograd"] == "leading order"
+    assert counts["lagged"] == counts["newton_schulz, reverse"] == "="
+    assert counts["windows"] == counts["spectral, eigenbasis"] == counts["scipy_sqrtm, autograd"] == "≈"
 
 
 def test_a_first_layer_has_no_gradient_of_statistics():

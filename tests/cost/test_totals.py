@@ -27,9 +27,9 @@ def test_cheaper_than_the_convolution():
 
 
 def test_estimates_are_marked():
-    assert Totals.of([LAYER]).cells()[-1] == "exact"
+    assert Totals.of([LAYER]).cells()[-1] == "="
     spectral = Layer(LAYER.convolution, Whitening(method="spectral"))
-    assert Totals.of([LAYER, spectral]).cells()[-1] == "leading"
+    assert Totals.of([LAYER, spectral]).cells()[-1] == "≈"
 
 
 def test_a_record_is_plain():

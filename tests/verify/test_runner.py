@@ -92,6 +92,11 @@ def test_an_unknown_name_lists_what_there_is(selection, unknown, known, tier):
     assert str(raised.value) == f"no {unknown} in the {tier} tier with the other options given; there are {known}"
 
 
+def test_times_are_asked_for_by_an_option():
+    with pytest.raises(UnknownName, match=r"^scaling-times is judged only with --times or --gate-times; add one"):
+        cases(Selection(checks=("scaling-times",)), SUITE, IMPLEMENTATIONS)
+
+
 def test_no_more_than_sixty_names_are_listed():
     many = check("forward", "inverse-sqrt", *(MatrixProblem("identity", n) for n in range(1, 66)))
     with pytest.raises(UnknownName) as raised:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from ndbench.arguments import positive
 from ndbench.verify.calibration import reseeded, worst_of
 from ndbench.verify.check import Check
-from ndbench.verify.command import positive
 from ndbench.verify.gradients.shares import PIXELS, shares
 from ndbench.verify.gradients.suite import CHECKS
 from ndbench.verify.runner import Selection, cases, run

@@ -17,6 +17,8 @@ from ndbench.verify.verdict import Status, Verdict
 NOT_RUN = "·"
 MOST_COLUMNS = 8
 """Checks in one table."""
+MOST_LAWS = 5
+"""Exponents in one table, which are longer."""
 
 
 class Progress(Steps):
@@ -45,7 +47,7 @@ def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
         checks = list(dict.fromkeys(v.check for v in mine))
         for i in range(0, len(checks), MOST_COLUMNS):
             console.print(_table(operation, [v for v in mine if v.check in checks[i : i + MOST_COLUMNS]]))
-        _show_laws(console, operation, mine)
+        show_laws(console, operation, mine)
     _show_not_run(console, report)
     for verdict in report.failures:
         _show_failure(console, verdict)
@@ -84,13 +86,15 @@ def _table(operation: str, verdicts: list[Verdict]) -> Table:
     return table
 
 
-def _show_laws(console: Console, operation: str, verdicts: Sequence[Verdict]) -> None:
+def show_laws(console: Console, operation: str, verdicts: Sequence[Verdict]) -> None:
     """Print the exponents that counts and times show beside those claimed, and who keeps the paper's law."""
     header, *rows = laws.table(verdicts)
-    if rows:
-        table = Table(*header, title=f"{operation}: {laws.TITLE}", title_justify="left")
+    for i in range(1, len(header) if rows else 0, MOST_LAWS):
+        table = Table(title=f"{operation}: {laws.TITLE}", title_justify="left")
+        for column in (header[0], *header[i : i + MOST_LAWS]):
+            table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(escape, (row[0], *row[i : i + MOST_LAWS])))
         console.print(table)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ndbench.verify.scaling.exponents import FLOPS, MEMORY, PRODUCTS, SAMPLED, SECONDS, VARIABLES
+from ndbench.verify.scaling.exponents import FLOPS, MATRICES, MEMORY, PRODUCTS, SAMPLED, SECONDS, VARIABLES
 from ndbench.verify.verdict import Evidence, Verdict
 
 TITLE = "exponents found / claimed, and whether the paper's O(H W k^2 C G + (k^2 G)^3) is kept"
@@ -10,7 +10,13 @@ NOTHING = "·"
 
 Line = list[str]
 
-_QUANTITIES = {FLOPS: "flops", PRODUCTS: "flops per pixel", SAMPLED: "same, at stride k,", MEMORY: "memory"}
+_QUANTITIES = {
+    FLOPS: "flops",
+    PRODUCTS: "flops per pixel",
+    SAMPLED: "same, at stride k,",
+    MEMORY: "memory",
+    MATRICES: "memory",
+}
 
 
 def table(verdicts: Sequence[Verdict]) -> list[Line]:
@@ -38,7 +44,8 @@ def _cell(found: Sequence[Evidence]) -> str:
     if not found:
         return NOTHING
     evidence = found[-1]
-    exponent = f"{evidence['exponent']:.2f}"
+    # no negative zero
+    exponent = f"{round(float(evidence['exponent']), 2) + 0.0:.2f}"
     if evidence["counted"] == SECONDS:
         return f"{exponent} [{evidence['low']:.2f}, {evidence['high']:.2f}]"
     return f"{exponent} / {evidence['claimed exponent']:g}"
@@ -62,5 +69,11 @@ def _paper(found: Sequence[Evidence], sampling: str) -> str:
     if not said or (own and own not in {e["counted"] for e in said}):
         return NOTHING
     # of several families of one size the last is the largest
-    missed = {VARIABLES[str(e["variable"])]: f"^{e['exponent']:.2g}" for e in said if e["paper's law"] != "kept"}
-    return "not kept: " + ", ".join(name + power for name, power in missed.items()) if missed else "kept"
+    missed = {VARIABLES[str(e["variable"])]: e for e in said if e["paper's law"] != "kept"}
+    return "not kept: " + ", ".join(_power(name, e) for name, e in missed.items()) if missed else "kept"
+
+
+def _power(name: str, evidence: Evidence) -> str:
+    """The power between the two largest sizes, where lower orders count least, and the fitted one if it differs."""
+    leading, fitted = (f"{name}^{evidence[which]:.2g}" for which in ("last exponent", "exponent"))
+    return leading if leading == fitted else f"{leading} (fitted {fitted})"

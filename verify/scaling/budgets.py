@@ -1,13 +1,25 @@
 """What scaling checks allow, with reasons: flops by their power, and the lower orders that right algorithms need."""
 
+import math
+
 from ndbench.covariance_problems import CovarianceProblem
-from ndbench.laws import PatchLaw
+from ndbench.laws import PatchLaw, RootLaw
 
 GROWTH = 2.0
 """How much flops may outgrow their law: of a symmetric product one triangle is needed, and the whole square allowed."""
 
 MEMORY_GROWTH = 2.0
 """How much memory may outgrow its law: at one size a copy may be gone before the next is made, at another not."""
+
+COPIES = 8
+"""Copies of the input in float32 that any covariance may hold: x, centered, padded, and what is being computed of
+them, each in float64, that is 2 copies each. `shifted` and `lagged` hold 7."""
+
+MATRICES = 8
+"""Matrices that any root may hold beside those of its products: D, and those of an eigendecomposition, at most 6."""
+
+MATRICES_OF_A_PRODUCT = 3
+"""Matrices that a root may hold for each of its products: both operands and the result, kept for a gradient."""
 
 TIME_EXCESS = 0.5
 """How far the whole interval of a measured exponent may lie above the one claimed: a hidden factor adds 1."""
@@ -24,6 +36,19 @@ def flops(law: PatchLaw, problem: CovarianceProblem) -> float:
     positions = outputs**2 if law.flops == 4 or stride > 1 else problem.H * problem.W
     products = 2 * problem.C * (problem.block or problem.C) * law.products(k, stride)
     return problem.N * products * positions + once(law, problem)
+
+
+def copies(law: PatchLaw, kernel_size: int) -> int:
+    """Copies of the input that an algorithm may hold: `COPIES`, and the patch matrix before and after it is centered.
+
+    The matrix has k^2 values for each one of the input: with it 8 + 2 k^2 copies, without 8.
+    """
+    return COPIES + (2 * kernel_size**2 if law.memory else 0)
+
+
+def matrices(law: RootLaw) -> float:
+    """Matrices of order n that a root may hold: 8 + 3 for each product claimed; without such a claim any number."""
+    return math.inf if law.products is None else MATRICES + MATRICES_OF_A_PRODUCT * law.products
 
 
 def once(law: PatchLaw, problem: CovarianceProblem) -> float:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ndbench.verify.command import add_times, obstacle_to, positive, threads_set, times_of
+from ndbench.arguments import positive
+from ndbench.verify.command import add_times, obstacle_to, threads_set, times_of
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import TIERS, Selection, UnknownName, cases, run

@@ -1,5 +1,6 @@
 """Flops that a call really executes, and the memory that it holds."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -7,7 +8,10 @@ import torch
 
 from ndbench.catalog import Implementation
 from ndbench.cost.counting import count, peak_memory
+from ndbench.cost.covariance import im2col, lagged
+from ndbench.covariance import Patches
 from ndbench.covariance_problems import CovarianceProblem
+from ndbench.laws import PatchLaw
 from ndbench.problems import MatrixProblem
 from ndbench.verify import answers, covariance_answers
 from ndbench.verify.kernels import is_kernel
@@ -49,6 +53,23 @@ def require_counted(found: int) -> None:
         raise NotRun("its work is in no product that PyTorch's counter sees")
 
 
+def require_recorded(implementation: Implementation, problem: Problem) -> None:
+    """Refuse to judge memory that is in no record of PyTorch's, and let what is allocated once be allocated.
+
+    What multiplies outside of PyTorch allocates there, too; Triton kernels take their memory from PyTorch, but in the
+    interpreter from numpy.
+
+    Raises:
+        NotRun: for kernels that are interpreted, and where no product is counted.
+    """
+    if not is_kernel(implementation):
+        require_counted(flops(implementation, problem))
+    elif implementation.place != "cuda":
+        raise NotRun("in the interpreter Triton kernels take their memory from numpy")
+    else:
+        memory(implementation, problem)
+
+
 def memory(implementation: Implementation, problem: Problem) -> int:
     """The most bytes that one call holds at once, nothing recorded."""
     with torch.no_grad():
@@ -57,6 +78,32 @@ def memory(implementation: Implementation, problem: Problem) -> int:
 
 def parts(implementation: Implementation, problem: InteriorScaling, k: int) -> tuple[float, float, float]:
     """Flops of the interior for each output of an image, of the border of each image, and once a call.
+
+    Raises:
+        NotRun: if nothing is counted.
+    """
+    require_counted(flops(implementation, problem.at(k, 1, 0)))
+    return parted(lambda one: flops(implementation, one), problem, k)
+
+
+def parts_of_lags(problem: InteriorScaling, k: int) -> tuple[float, float, float]:
+    """The same of the exact model of lags, `ndbench.cost.covariance.lagged`."""
+    return parted(lambda one: claimed(PatchLaw(flops=2, memory=0), one), problem, k)
+
+
+def claimed(law: PatchLaw, problem: CovarianceProblem) -> int:
+    """Flops of the algorithm that a law is that of: of lags, or of the patch matrix times itself."""
+    model = lagged if law.flops == 2 else im2col
+    patches = Patches.of(
+        problem.kernel_size, stride=problem.stride, padding=problem.padding, block=problem.block, pooled=problem.pooled
+    )
+    return model((problem.N, problem.C, problem.H, problem.W), patches).flops
+
+
+def parted(
+    count_of: Callable[[CovarianceProblem], int], problem: InteriorScaling, k: int
+) -> tuple[float, float, float]:
+    """Interior, border and the rest of some count.
 
     For s outputs along each axis and N images the flops of any algorithm made of products over windows are
 
@@ -67,8 +114,7 @@ def parts(implementation: Implementation, problem: InteriorScaling, k: int) -> t
 
         I = (g(s) - 2 g(s + 1) + g(s + 2)) / 2,    border = g(s) - I s^2,    O = f(1, s) - g(s).
     """
-    one, two = ([flops(implementation, problem.at(k, N, step)) for step in range(3)] for N in (1, 2))
-    require_counted(two[0])
+    one, two = ([count_of(problem.at(k, N, step)) for step in range(3)] for N in (1, 2))
     g = [b - a for a, b in zip(one, two, strict=True)]
     smallest = problem.at(k, 1, 0)
     outputs = (smallest.H + 2 * (k // 2) - k) // problem.stride(k) + 1

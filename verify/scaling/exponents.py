@@ -42,11 +42,12 @@ def last(sizes: Sequence[float], found: Sequence[float]) -> float:
     return math.log(found[-1] / found[-2]) / math.log(sizes[-1] / sizes[-2])
 
 
-FLOPS, PRODUCTS, SAMPLED, MEMORY, SECONDS = (
+FLOPS, PRODUCTS, SAMPLED, MEMORY, MATRICES, SECONDS = (
     "flops",
     "products for each pixel",
     "products for each pixel, stride k",
     "copies of the input",
+    "matrices of order n",
     "seconds",
 )
 """What is counted, or measured."""
@@ -65,7 +66,7 @@ def shown(variable: str, sizes: Sequence[float], found: Sequence[float], claimed
         claimed: the power claimed.
         what: was counted.
     """
-    silent = what == MEMORY or (variable == "k" and what == FLOPS)
+    silent = what in (MEMORY, MATRICES) or (variable == "k" and what == FLOPS)
     paper = [size ** PAPER[variable] for size in sizes]
     kept = "" if silent else "kept" if growth(found, paper) <= KEPT else "not kept"
     return {

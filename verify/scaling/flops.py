@@ -45,18 +45,21 @@ def interior(implementation: Implementation, problem: InteriorScaling) -> Measur
 
 
 def borders(implementation: Implementation, problem: InteriorScaling) -> Measurement:
-    """Beside the interior, lags take no flops for an image, and for a call no more than assembling (`budgets.once`).
+    """Beside the interior, lags take no more flops than their exact model, for an image and for a call.
 
-    Measured is the worst ratio to the latter, where flops that an image takes come on top of all that is allowed.
+    A border has fewer pairs of pixels than the interior, so that its count is negative; whatever is multiplied there
+    beyond these pairs, by any way of adding them up, is no pair of pixels. What adds up by sums counts 0, so that the
+    products of `ndbench.cost.covariance` are the most that assembling needs. Measured is the worst ratio of what a call
+    of one image takes, with each part at least the model's, to what the model assembles with.
     """
-    law = patch_law(implementation)
+    patch_law(implementation)
     ratios, once_a_call, of_an_image = [], [], []
     for k in problem.values:
         _, border, once = counts.parts(implementation, problem, k)
+        _, exact_border, exact = counts.parts_of_lags(problem, k)
         once_a_call.append(f"{once:.10g}")
         of_an_image.append(f"{border:.10g}")
-        allowed = budgets.once(law, problem.at(k, 1, 0))
-        ratios.append((once if border <= 0 else max(once, allowed) + border) / allowed)
+        ratios.append((max(once, exact) + max(border - exact_border, 0)) / exact)
     evidence = {
         "sizes": " ".join(map(str, problem.values)),
         "once a call": " ".join(once_a_call),
@@ -79,13 +82,13 @@ def orders(implementation: Implementation, problem: OrderScaling) -> Measurement
 
 
 def products(implementation: Implementation, problem: OrderScaling) -> Measurement:
-    """T steps take at most the products claimed, 3T - 3 for Newton-Schulz: flops over 2 n^3, exactly, at every order.
+    """T steps take at most the products claimed, 3T - 3 for Newton-Schulz: flops over 2 n^3, exactly, at 3 orders.
 
     Raises:
         NotRun: no number of products is claimed, or products are claimed and none is seen.
     """
-    law = implementation.law
-    if not isinstance(law, RootLaw) or law.products is None:
+    law = root_law(implementation)
+    if law.products is None:
         raise NotRun("it claims no number of products")
     found = [counts.flops(implementation, problem.at(n)) / (2 * n**3) for n in problem.values]
     if law.products:
@@ -101,4 +104,15 @@ def patch_law(implementation: Implementation) -> PatchLaw:
     """
     if not isinstance(implementation.law, PatchLaw):
         raise TypeError(f"a covariance claims a PatchLaw; {implementation.name} claims {implementation.law!r}")
+    return implementation.law
+
+
+def root_law(implementation: Implementation) -> RootLaw:
+    """The claim of an inverse square root.
+
+    Raises:
+        TypeError: if it is the claim of another operation.
+    """
+    if not isinstance(implementation.law, RootLaw):
+        raise TypeError(f"a root claims a RootLaw; {implementation.name} claims {implementation.law!r}")
     return implementation.law

@@ -1,26 +1,45 @@
-"""The check of memory, on the record of what a call allocates."""
+"""The checks of memory, on the record of what a call allocates."""
 
 from ndbench.catalog import Implementation
+from ndbench.covariance_problems import CovarianceProblem
 from ndbench.verify.check import Measurement
 from ndbench.verify.scaling import budgets, counts
-from ndbench.verify.scaling.exponents import MEMORY, growth, shown
-from ndbench.verify.scaling.flops import patch_law
-from ndbench.verify.scaling.problems import MemoryScaling
+from ndbench.verify.scaling.exponents import MATRICES, MEMORY, growth, shown
+from ndbench.verify.scaling.flops import patch_law, root_law
+from ndbench.verify.scaling.problems import MemoryScaling, OrderScaling
 
 
 def patches(implementation: Implementation, problem: MemoryScaling) -> Measurement:
-    """Memory for each value of the input, over k^2 with a patch matrix and over 1 without, grows at most twofold.
+    """For each value of the input a call holds at most 8 copies of it, and 2 k^2 more if it claims a patch matrix.
 
     It is the difference of the peaks for images of two sizes, in copies of the input: what does not grow with the
-    image, as the covariance itself, cancels.
+    image, as the covariance itself, cancels. A hidden factor k, G or H W exceeds any number of copies, a constant one
+    this number. Besides, copies over the law, k^2 or 1, grow at most twofold. Measured is the worst ratio.
     """
-    law, copies = patch_law(implementation), []
-    # what multiplies outside of PyTorch allocates there, too
-    counts.require_counted(counts.flops(implementation, problem.at(problem.values[0], problem.sides[0])))
-    for k in problem.values:
-        small, large = (problem.at(k, side) for side in problem.sides)
-        peaks = [counts.memory(implementation, one) for one in (small, large)]
-        copies.append((peaks[1] - peaks[0]) / (problem.dtype.itemsize * problem.C * (large.H**2 - small.H**2)))
-    sizes = [float(k) for k in problem.values]
-    evidence = shown("k", sizes, copies, law.memory, MEMORY)
-    return Measurement(growth(copies, [k**law.memory for k in sizes]), budgets.MEMORY_GROWTH, evidence)
+    law, (_, (smallest, _)) = patch_law(implementation), problem.pairs[0]
+    counts.require_recorded(implementation, smallest)
+    found = [copies(implementation, *pair) for _, pair in problem.pairs]
+    kernels = [value if problem.variable == "k" else problem.kernel_size for value, _ in problem.pairs]
+    ratios = [f / budgets.copies(law, k) for f, k in zip(found, kernels, strict=True)]
+    grown = growth(found, [k**law.memory for k in kernels])
+    evidence = shown(problem.variable, problem.sizes, found, law.memory if problem.variable == "k" else 0, MEMORY)
+    return Measurement(max(*ratios, grown / budgets.MEMORY_GROWTH), 1.0, evidence)
+
+
+def copies(implementation: Implementation, small: CovarianceProblem, large: CovarianceProblem) -> float:
+    """Values held for each value that the larger of two images has more."""
+    peaks = [counts.memory(implementation, problem) for problem in (small, large)]
+    return (peaks[1] - peaks[0]) / (small.dtype.itemsize * small.C * (large.H * large.W - small.H * small.W))
+
+
+def orders(implementation: Implementation, problem: OrderScaling) -> Measurement:
+    """A call holds at most 8 matrices of order n and 3 for each product claimed, and at most twice as many at any n.
+
+    Measured is the worst ratio: a hidden factor n grows 9-fold from n = 32 to 288.
+    """
+    counts.require_recorded(implementation, problem.at(problem.values[0]))
+    held = [counts.memory(implementation, problem.at(n)) for n in problem.values]
+    found = [peak / (problem.dtype.itemsize * n**2) for n, peak in zip(problem.values, held, strict=True)]
+    worst = max(found) / budgets.matrices(root_law(implementation))
+    grown = growth(found, [1.0] * len(found)) / budgets.MEMORY_GROWTH
+    return Measurement(max(worst, grown), 1.0, shown("n", problem.sizes, found, 0, MATRICES))

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 POWERS = np.linspace(0.05, 10, 200)
 """Exponents that are tried first; the best of them is refined."""
@@ -91,12 +92,16 @@ def exponent(
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval).
     """
-    first = max(0, min(len(sizes) // 2, len(sizes) - FEWEST))
-    x, taken = np.asarray(sizes[first:], float), [np.asarray(s, float) for s in samples[first:]]
+    x, taken = np.asarray(upper_half(sizes), float), [np.asarray(s, float) for s in upper_half(samples)]
     rng = np.random.default_rng(seed)
     again = np.stack([_typical(rng.choice(s, (resamples, len(s)))) for s in taken], axis=-1)
     low, high = np.quantile(_fitted(x, again)[2], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Exponent(fit(list(x), [float(_typical(s)) for s in taken]).p, float(low), float(high))
+
+
+def upper_half(values: Sequence[T]) -> Sequence[T]:
+    """The values of the larger half of the sizes, but of `FEWEST` at least."""
+    return values[max(0, min(len(values) // 2, len(values) - FEWEST)) :]
 
 
 def _typical(samples: Array) -> Array:

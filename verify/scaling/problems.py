@@ -94,28 +94,51 @@ class InteriorScaling:
 
 @dataclass(frozen=True)
 class MemoryScaling:
-    """Images of two sizes for each kernel size: what a value of the input takes more in memory.
+    """Pairs of images of two sizes: what a value of the input takes more in memory, as one size grows.
 
     Attributes:
-        values: kernel sizes, ascending.
+        variable: what grows: "k" (kernel size), "G" (channels of a block), "C" (channels) or "side" (of the images).
+        values: of it, ascending; of sides one is the smaller image of the pair whose larger one is the next.
         sides: of the images; so large that pixels and not the entries of the covariance decide the peak.
-        C: channels, in one block.
+        C: channels.
+        block: channels of a block.
+        kernel_size: of the patches.
         dtype: of the images.
     """
 
+    variable: str
     values: tuple[int, ...]
     sides: tuple[int, int] = (160, 224)
     C: int = 1
+    block: int = 1
+    kernel_size: int = 3
     dtype: torch.dtype = torch.float32
 
     @property
     def name(self) -> str:
         """A name from which the family can be told."""
-        return f"scaling-memory-k{several(self.values)}-side{several(self.sides)}-C{self.C}-{dtype_name(self.dtype)}"
+        fixed = {"k": self.kernel_size, "C": self.C, "G": self.block}
+        parts = [f"{name}{value}" for name, value in fixed.items() if name != self.variable]
+        parts += [] if self.variable == "side" else [f"side{several(self.sides)}"]
+        return "-".join(["scaling-memory", self.variable + several(self.values), *parts, dtype_name(self.dtype)])
 
-    def at(self, k: int, side: int) -> CovarianceProblem:
+    @property
+    def sizes(self) -> list[float]:
+        """What memory could be a power of: the values, or the pixels of the larger image of each pair."""
+        return [float(large.H**2 if self.variable == "side" else v) for v, (_, large) in self.pairs]
+
+    @property
+    def pairs(self) -> list[tuple[int, tuple[CovarianceProblem, CovarianceProblem]]]:
+        """Each value with its two images."""
+        if self.variable == "side":
+            return [(large, (self.at(large, small), self.at(large, large))) for small, large in pairwise(self.values)]
+        return [(value, (self.at(value, self.sides[0]), self.at(value, self.sides[1]))) for value in self.values]
+
+    def at(self, value: int, side: int) -> CovarianceProblem:
         """One image of this side."""
-        return CovarianceProblem(1, self.C, side, side, k, padding=k // 2, dtype=self.dtype)
+        sizes = {"k": self.kernel_size, "C": self.C, "G": self.block} | {self.variable: value}
+        k = sizes["k"]
+        return CovarianceProblem(1, sizes["C"], side, side, k, padding=k // 2, block=sizes["G"], dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -171,15 +194,21 @@ INTERIORS = {
         *(InteriorScaling(KERNELS, sampled) for sampled in (False, True)),
     ),
 }
+_MEMORIES = (
+    MemoryScaling("side", (64, 96, 128, 192, 256)),
+    MemoryScaling("G", (1, 4, 32), sides=(128, 160), C=32),
+    MemoryScaling("C", (1, 8, 32), sides=(128, 160)),
+)
 MEMORY = {
-    "quick": (MemoryScaling((1, 3, 5)),),
-    "full": (MemoryScaling((1, 3, 5)), MemoryScaling(KERNELS, sides=(288, 352))),
+    "quick": (*_MEMORIES, MemoryScaling("k", (1, 3, 5))),
+    "full": (*_MEMORIES, MemoryScaling("k", (1, 3, 5)), MemoryScaling("k", KERNELS, sides=(288, 352))),
 }
 POWERS = {"quick": (OrderScaling(ORDERS[:-1]),), "full": (OrderScaling(ORDERS[:-1]), OrderScaling(ORDERS))}
 TIMES_OF_PATCHES = {
     tier: (
         PatchScaling("k", KERNELS, C=32, block=32, side=64),
-        PatchScaling("G", BLOCKS, C=128, side=24),
+        # k = 5: of orders below 256 the definition multiplies the whole square on a CPU, and here the fit has none
+        PatchScaling("G", BLOCKS, C=128, side=24, kernel_size=5),
         PatchScaling("C", BLOCKS, block=2, side=48),
         PatchScaling("side", (8, 12, 16, 24, 32, 48, 64, 96, 128), C=32, block=32),
     )
@@ -189,3 +218,4 @@ TIMES_OF_ROOTS = {
     tier: (OrderScaling((16, 32, 64, 96, 144, 216, 288, 432, 576, 864, 1152)),) for tier in ("quick", "full")
 }
 PRODUCTS = {tier: (OrderScaling((3, 32, 96)),) for tier in ("quick", "full")}
+MEMORY_OF_ROOTS = {tier: (OrderScaling((32, 64, 144, 288)),) for tier in ("quick", "full")}

@@ -11,6 +11,7 @@ from ndbench.verify.scaling.problems import (
     FLOPS,
     INTERIORS,
     MEMORY,
+    MEMORY_OF_ROOTS,
     POWERS,
     PRODUCTS,
     TIMES_OF_PATCHES,
@@ -39,6 +40,7 @@ def claims_lags(implementation: Implementation) -> bool:
 CHECKS: tuple[Check, ...] = (
     Check(FAMILY + "flops", "inverse-sqrt", flops.orders, POWERS, claims, patient=True),
     Check(FAMILY + "products", "inverse-sqrt", flops.products, PRODUCTS, claims, patient=True),
+    Check(FAMILY + "memory", "inverse-sqrt", memory.orders, MEMORY_OF_ROOTS, claims, patient=True),
     Check(FAMILY + "flops", "covariance", flops.patches, FLOPS, claims, patient=True),
     Check(FAMILY + "interior", "covariance", flops.interior, INTERIORS, claims, patient=True),
     Check(FAMILY + "borders", "covariance", flops.borders, INTERIORS, claims_lags, patient=True),

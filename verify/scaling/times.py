@@ -6,9 +6,9 @@ from ndbench.catalog import Implementation
 from ndbench.timing import interleaved
 from ndbench.verify.check import Measurement
 from ndbench.verify.scaling import budgets, counts
-from ndbench.verify.scaling.exponents import SECONDS, fitted
+from ndbench.verify.scaling.exponents import SECONDS
 from ndbench.verify.scaling.flops import patch_law
-from ndbench.verify.scaling.power_law import exponent
+from ndbench.verify.scaling.power_law import exponent, fit, upper_half
 from ndbench.verify.scaling.problems import OrderScaling, PatchScaling
 from ndbench.verify.verdict import Evidence, NotRun
 
@@ -20,8 +20,8 @@ ENOUGH = 2.0
 def judged(implementation: Implementation, problem: PatchScaling | OrderScaling) -> Measurement:
     """The exponent p of t = a + b x^p, fitted to the upper half of the sizes, is the claimed one within 0.5.
 
-    Measured is how far the whole bootstrap interval lies above the exponent of what is claimed over the same sizes,
-    lower orders included; a hidden factor adds 1.
+    Measured is how far the whole bootstrap interval lies above the exponent that the same fit finds in the flops of the
+    algorithm claimed, lower orders included; a hidden factor adds about 1.
     """
     found, claimed = measured(implementation, problem), claim(implementation, problem)
     evidence: Evidence = {**found, "claimed exponent": claimed}
@@ -55,9 +55,10 @@ def measured(implementation: Implementation, problem: PatchScaling | OrderScalin
 
 
 def claim(implementation: Implementation, problem: PatchScaling | OrderScaling) -> float:
-    """The exponent of the flops claimed, with their lower orders, over the upper half of the sizes."""
+    """The same exponent of the flops of the algorithm claimed, counted exactly, as if each took as long."""
     if isinstance(problem, OrderScaling):
         return 3.0
-    law, half = patch_law(implementation), len(problem.values) // 2
-    allowed = [budgets.flops(law, problem.at(value)) for value in problem.values[half:]]
-    return fitted(problem.sizes[half:], allowed)
+    law = patch_law(implementation)
+    found = [float(counts.claimed(law, problem.at(value))) for value in problem.values]
+    sizes, upper = upper_half(problem.sizes), upper_half(found)
+    return fit(sizes, upper).p

@@ -51,6 +51,10 @@ def all_channels_then_cut(x: Tensor, k: int, block: int, **how: Any) -> Covarian
     return means.mean(0), within.mean(0) + apart.mT @ apart / len(apart)
 
 
+def once_for_each_channel_of_a_block(x: Tensor, k: int, block: int, **how: Any) -> Covariance:
+    return [im2col(x, k, block=block, **how) for _ in range(block)][-1]
+
+
 def once_for_each_row(x: Tensor, k: int, **how: Any) -> Covariance:
     return [im2col(x, k, **how) for _ in range(x.shape[2])][-1]
 
@@ -63,6 +67,18 @@ def lagged_image_by_image(x: Tensor, k: int, **how: Any) -> Covariance:
     return means.mean(0), covs.mean(0) + apart.mT @ apart / len(x)
 
 
+def lagged_with_a_border_multiplied_again(x: Tensor, k: int, **how: Any) -> Covariance:
+    """For each image about as many products as the border has fewer than the interior."""
+    _hidden = [edge @ edge.mT for image in x for edge in [image[:, :k].flatten(1)] * (k**2 - 1)]
+    return lagged(x, k, **how)
+
+
+def lagged_assembled_twice(x: Tensor, k: int, **how: Any) -> Covariance:
+    """Once more for an image of one patch, where there is little else to do."""
+    _hidden = lagged(x[:1, :, :k, :k], k, **how)
+    return lagged(x, k, **how)
+
+
 def lagged_twice_for_large_kernels(x: Tensor, k: int, **how: Any) -> Covariance:
     return [lagged(x, k, **how) for _ in range(1 + (k > 2))][-1]
 
@@ -70,6 +86,26 @@ def lagged_twice_for_large_kernels(x: Tensor, k: int, **how: Any) -> Covariance:
 def lagged_with_a_patch_matrix(x: Tensor, k: int, **how: Any) -> Covariance:
     _hidden = torch.nn.functional.unfold(x, k, padding=how["padding"])
     return lagged(x, k, **how)
+
+
+def lagged_beside(values: Callable[..., int]) -> Callable[..., Covariance]:
+    """So many hidden values."""
+
+    def function(x: Tensor, k: int, block: int, **how: Any) -> Covariance:
+        _hidden = torch.empty(values(x, k, block))
+        return lagged(x, k, block=block, **how)
+
+    return function
+
+
+def spectral_beside_a_cube(A: Tensor) -> Tensor:
+    _hidden = torch.empty(A.shape[-1] ** 3)
+    return inverse_sqrt(A, method="spectral")
+
+
+def newton_schulz_beside_copies(A: Tensor) -> Tensor:
+    _hidden = torch.empty(50, *A.shape)
+    return inverse_sqrt(A)
 
 
 def a_product_for_each_column(A: Tensor) -> Tensor:
@@ -96,8 +132,11 @@ def newton_schulz_from_the_start(A: Tensor, steps: int = 5) -> Tensor:
 
 @dataclass(frozen=True)
 class Sabotage:
+    """A right answer at too high a cost, the check that must catch it, and what grows in the family that shows it."""
+
     name: str
     check: str
+    family: str
     right: Implementation
     function: Callable[..., Any]
 
@@ -110,17 +149,27 @@ class Sabotage:
 
 
 SABOTAGE = (
-    Sabotage("im2col k times", "scaling-flops", IM2COL, repeated_k_times),
-    Sabotage("im2col k times, per pixel", "scaling-interior", IM2COL, repeated_k_times),
-    Sabotage("im2col k^(3/4) times", "scaling-flops", IM2COL, a_root_of_k_times),
-    Sabotage("im2col for each offset", "scaling-interior", IM2COL, once_for_each_offset),
-    Sabotage("all channels, then cut", "scaling-flops", IM2COL, all_channels_then_cut),
-    Sabotage("once for each row", "scaling-flops", IM2COL, once_for_each_row),
-    Sabotage("pairs of offsets claimed to be lags", "scaling-interior", LAGGED, shifted),
-    Sabotage("lags twice for large kernels", "scaling-interior", LAGGED, lagged_twice_for_large_kernels),
-    Sabotage("lags assembled for each image", "scaling-borders", LAGGED, lagged_image_by_image),
-    Sabotage("lags beside a patch matrix", "scaling-memory", LAGGED, lagged_with_a_patch_matrix),
-    Sabotage("a product for each column", "scaling-flops", SPECTRAL, a_product_for_each_column),
-    Sabotage("3T products", "scaling-products", NS5, newton_schulz),
-    Sabotage("T^2 products", "scaling-products", NS5, newton_schulz_from_the_start),
+    Sabotage("im2col k times", "scaling-flops", "k", IM2COL, repeated_k_times),
+    Sabotage("im2col k times, per pixel", "scaling-interior", "k", IM2COL, repeated_k_times),
+    Sabotage("im2col k^(3/4) times", "scaling-flops", "k", IM2COL, a_root_of_k_times),
+    Sabotage("im2col for each offset", "scaling-interior", "k", IM2COL, once_for_each_offset),
+    Sabotage("all channels, then cut", "scaling-flops", "C", IM2COL, all_channels_then_cut),
+    Sabotage("once for each channel of a block", "scaling-flops", "G", IM2COL, once_for_each_channel_of_a_block),
+    Sabotage("once for each row", "scaling-flops", "side", IM2COL, once_for_each_row),
+    Sabotage("pairs of offsets claimed to be lags", "scaling-interior", "k", LAGGED, shifted),
+    Sabotage("lags twice for large kernels", "scaling-interior", "k", LAGGED, lagged_twice_for_large_kernels),
+    Sabotage("lags assembled for each image", "scaling-borders", "k", LAGGED, lagged_image_by_image),
+    Sabotage("a border multiplied again", "scaling-borders", "k", LAGGED, lagged_with_a_border_multiplied_again),
+    Sabotage("assembled twice", "scaling-borders", "k", LAGGED, lagged_assembled_twice),
+    Sabotage("lags beside a patch matrix", "scaling-memory", "k", LAGGED, lagged_with_a_patch_matrix),
+    Sabotage("memory times H", "scaling-memory", "side", LAGGED, lagged_beside(lambda x, k, G: x.numel() * x.shape[2])),
+    Sabotage("memory times G", "scaling-memory", "G", LAGGED, lagged_beside(lambda x, k, G: x.numel() * G)),
+    Sabotage("memory times C", "scaling-memory", "C", LAGGED, lagged_beside(lambda x, k, G: x.numel() * x.shape[1])),
+    Sabotage("memory times k", "scaling-memory", "k", LAGGED, lagged_beside(lambda x, k, G: x.numel() * k)),
+    Sabotage("100 copies", "scaling-memory", "side", LAGGED, lagged_beside(lambda x, k, G: 100 * x.numel())),
+    Sabotage("a cube beside the root", "scaling-memory", "n", SPECTRAL, spectral_beside_a_cube),
+    Sabotage("50 matrices beside the root", "scaling-memory", "n", NS5, newton_schulz_beside_copies),
+    Sabotage("a product for each column", "scaling-flops", "n", SPECTRAL, a_product_for_each_column),
+    Sabotage("3T products", "scaling-products", "n", NS5, newton_schulz),
+    Sabotage("T^2 products", "scaling-products", "n", NS5, newton_schulz_from_the_start),
 )

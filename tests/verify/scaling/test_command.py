@@ -19,7 +19,8 @@ SMALL = {
     "covariance scaling-flops": PatchScaling("k", (1, 3), side=8),
     "covariance scaling-interior": InteriorScaling((1, 2)),
     "covariance scaling-borders": InteriorScaling((1, 2)),
-    "covariance scaling-memory": MemoryScaling((1, 3), sides=(64, 96)),
+    "covariance scaling-memory": MemoryScaling("k", (1, 3), sides=(64, 96)),
+    "inverse-sqrt scaling-memory": OrderScaling((16, 32)),
 }
 PAIRS_CLAIMED_AS_LAGS = next(s for s in SABOTAGE if s.name.startswith("pairs of offsets")).implementation
 

@@ -1,12 +1,13 @@
 """Interior, border and what is done once a call, from nothing but counts."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from ndbench.catalog import CATALOG, Implementation
-from ndbench.laws import PatchLaw
+from ndbench.laws import PatchLaw, RootLaw
 from ndbench.verify.scaling import budgets, counts
 from ndbench.verify.scaling.problems import InteriorScaling, MemoryScaling, OrderScaling, PatchScaling, several
 from ndbench.verify.verdict import NotRun
@@ -38,6 +39,13 @@ def test_the_parts_add_up_to_the_count(k):
         outputs = (problem.H + 2 * (k // 2) - k) + 1
         assert border == once == 0
         assert counts.flops(COVARIANCE["im2col"], problem) == images * interior * outputs**2
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_lags_take_what_their_model_does(sampled):
+    problem = InteriorScaling((1, 2, 3), sampled)
+    for k in problem.values:
+        assert counts.parts(COVARIANCE["lagged"], problem, k) == counts.parts_of_lags(problem, k)
 
 
 def polynomial(I, b, e, O):  # noqa: E741 - the letters of counts.parts
@@ -74,7 +82,7 @@ def test_nothing_is_recorded_while_counting():
 
 def test_memory_is_the_peak_of_a_call():
     copying = Implementation("copying", "covariance", lambda x, k, **how: x + x)
-    problem = MemoryScaling((1,)).at(1, 16)
+    problem = MemoryScaling("k", (1,)).at(1, 16)
     assert counts.memory(copying, problem) == 4 * 16 * 16
 
 
@@ -91,6 +99,32 @@ def test_rectangles_are_refused():
     problem = replace(PatchScaling("k", (1, 2)).at(2), kernel_size=(2, 3))
     with pytest.raises(TypeError, match=r"square kernels, strides and paddings; got \(2, 3\)"):
         budgets.once(PatchLaw(4, 2), problem)
+
+
+def test_pairs_of_images_hold_all_but_one_size():
+    sides = MemoryScaling("side", (8, 12, 16))
+    assert [(small.H, large.H) for _, (small, large) in sides.pairs] == [(8, 12), (12, 16)]
+    assert sides.sizes == [144.0, 256.0]
+    for variable, field in (("k", "kernel_size"), ("G", "block"), ("C", "C")):
+        family = MemoryScaling(variable, (1, 4), sides=(8, 16), C=8)
+        assert [[getattr(one, field) for one in pair] for _, pair in family.pairs] == [[1, 1], [4, 4]]
+    assert sides.name == "scaling-memory-side8.12.16-k3-C1-G1-float32"
+    assert MemoryScaling("G", (1, 4), C=8).name == "scaling-memory-G1.4-k3-C8-side160.224-float32"
+
+
+def test_memory_in_no_record_is_not_judged():
+    with pytest.raises(NotRun, match="from numpy"):
+        counts.require_recorded(
+            replace(COVARIANCE["lagged.triton.ieee"], devices=("interpreter",)), INTERIOR.at(1, 1, 0)
+        )
+    with pytest.raises(NotRun, match="in no product"):
+        counts.require_recorded(COVARIANCE["windows"], INTERIOR.at(1, 1, 0))
+
+
+def test_budgets_of_memory():
+    assert [budgets.copies(PatchLaw(2, 0), k) for k in (1, 9)] == [8, 8]
+    assert [budgets.copies(PatchLaw(4, 2), k) for k in (1, 9)] == [10, 170]
+    assert (budgets.matrices(RootLaw(12)), budgets.matrices(RootLaw())) == (44, math.inf)
 
 
 def test_names_tell_families_apart():

@@ -1,18 +1,21 @@
 """Times are reported with their exponent, and judged where that is asked for."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ndbench.catalog import Implementation
+from ndbench.cost import covariance as cost
+from ndbench.covariance import Patches
 from ndbench.laws import PatchLaw, RootLaw
 from ndbench.timing import Samples
 from ndbench.verify.scaling import times
-from ndbench.verify.scaling.problems import OrderScaling, PatchScaling
+from ndbench.verify.scaling.problems import TIMES_OF_PATCHES, OrderScaling
 from ndbench.verify.scaling.suite import TIMES
 from ndbench.verify.verdict import NotRun, Status
 
 ORDERS = OrderScaling((4, 8, 12, 16, 24, 32))
-KERNELS = PatchScaling("k", tuple(range(1, 9)), side=64)
 ROOT = Implementation("root", "inverse-sqrt", torch.clone, law=RootLaw())
 LAGS = Implementation("lags", "covariance", lambda x, k, **how: (x, x), law=PatchLaw(2, 0))
 
@@ -55,12 +58,34 @@ def test_the_evidence_reaches_the_verdict(clock):
     assert gate(ROOT, ORDERS).status == Status.PASSED
 
 
-def test_a_covariance_is_held_to_its_law_with_lower_orders(clock):
-    clock(lambda k: 1e-4 + 1e-5 * k**2.2)
-    assert 2 < times.claim(LAGS, KERNELS) < 3
-    assert times.judged(LAGS, KERNELS).measured < 0.5
-    clock(lambda k: 1e-4 + 1e-5 * k**4.0)
-    assert times.judged(LAGS, KERNELS).measured > 0.5
+ALGORITHMS = {
+    "im2col": (cost.im2col, PatchLaw(4, 2)),
+    "buffered": (cost.buffered, PatchLaw(4, 2)),
+    "shifted": (cost.shifted, PatchLaw(4, 0)),
+    "lagged": (cost.lagged, PatchLaw(2, 0)),
+}
+
+
+@pytest.mark.parametrize("family", TIMES_OF_PATCHES["quick"], ids=lambda family: family.variable)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_honest_algorithm_passes_and_a_hidden_factor_fails(name, family, clock):
+    """Where a flop takes 1e-10 seconds and a call 1e-4."""
+    model, law = ALGORITHMS[name]
+    implementation = replace(LAGS, law=law)
+
+    def flops(value):
+        one = family.at(value)
+        patches = Patches.of(one.kernel_size, padding=one.padding, block=one.block)
+        return model((one.N, one.C, one.H, one.W), patches).flops
+
+    clock(lambda value: 1e-4 + 1e-10 * flops(value))
+    honest = times.judged(implementation, family)
+    size = dict(zip(family.values, family.sizes, strict=True))
+    clock(lambda value: 1e-4 + 1e-10 * flops(value) * size[value])
+    hidden = times.judged(implementation, family)
+    assert honest.measured == pytest.approx(0, abs=0.1)
+    assert hidden.measured == pytest.approx(1, abs=0.1)
+    assert honest.budget == hidden.budget == 0.5
 
 
 def test_calls_are_really_timed():
