@@ -131,7 +131,8 @@ def figures(runs):
 
 def compared(name, base, head):
     """The result of one test that both sides have."""
-    found = timing.compare(base.samples, head.samples)
+    # each figure is of a process of its own
+    found = timing.compare(base.samples, head.samples, independent=True)
     seconds = (tuple(base.seconds), tuple(head.seconds))
     errors = (base.about["error"], head.about["error"])
     return Result(name, *seconds, errors, str(found.verdict), found.ratio, tuple(found.interval))

@@ -90,6 +90,7 @@ def compare(
     confidence: float = CONFIDENCE,
     floor: float = 0.0,
     paired: bool | None = None,
+    independent: bool = False,
 ) -> Comparison:
     """Compare two sets of times.
 
@@ -122,6 +123,9 @@ def compare(
         confidence: that the interval holds the ratio, for independent samples.
         floor: the noise of the same version timed twice, see :func:`noise_floor`.
         paired: None for yes if both come from the same rounds.
+        independent: whether samples of one set are independent but for a drift that both share, as those of processes
+            that take turns, one from each. Their own correlation then counts for nothing: of a dozen samples it is
+            estimated badly.
 
     Returns:
         the verdict with its evidence. It depends on the samples only: nothing is drawn at random.
@@ -149,7 +153,7 @@ def compare(
     require_comparable(base.provenance, head.provenance)
     together = _taken_together(base, head, paired)
     x, y = _logarithms(base, "base"), _logarithms(head, "head")
-    shift = _paired(x, y, 1 - confidence) if together else _apart(x, y, 1 - confidence)
+    shift = (_paired if together else _apart)(x, y, 1 - confidence, independent)
     verdict, reason = _verdict(shift, math.log1p(threshold), math.log1p(floor))
     ends = tuple(_exp(end) for end in (shift.low, shift.high))
     return Comparison(
@@ -213,17 +217,20 @@ def _taken_together(base: Samples, head: Samples, paired: bool | None) -> bool:
     return paired
 
 
-def _apart(x: Array, y: Array, alpha: float) -> Interval:
+def _apart(x: Array, y: Array, alpha: float, independent: bool) -> Interval:
+    interval = of_samples(x, y, alpha)
+    if independent:
+        return interval
     widest = max(correlation_time(x), correlation_time(y))
-    return _known(of_samples(x, y, alpha).widened(math.sqrt(widest)), min(len(x), len(y)), correlation_time(x, y))
+    return _known(interval.widened(math.sqrt(widest)), min(len(x), len(y)), correlation_time(x, y))
 
 
-def _paired(x: Array, y: Array, alpha: float) -> Interval:
+def _paired(x: Array, y: Array, alpha: float, independent: bool) -> Interval:
     # a slow function leaves the rounds earlier
     rounds = min(len(x), len(y))
     d, rho = y[:rounds] - x[:rounds], correlation(x[:rounds], y[:rounds])
     # a drift that both share cancels, and only the correlation of the differences counts
-    own = 1.0 if rho > DRIFTING else correlation_time(x[:rounds], y[:rounds])
+    own = 1.0 if independent or rho > DRIFTING else correlation_time(x[:rounds], y[:rounds])
     factor = math.sqrt(max(correlation_time(d), own))
     by_rounds = of_differences(d, alpha / 2).widened(factor)
     as_sets = of_samples(x, y, alpha / 2).widened(factor * math.sqrt(max(1.0, 1 - rho)))

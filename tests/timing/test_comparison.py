@@ -81,6 +81,20 @@ def test_exchanging_base_and_head_inverts_the_ratio():
     assert there.interval[0] * back.interval[1] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("rounds", ["", "shared"])
+def test_a_trend_counts_as_correlation_unless_samples_are_independent(rounds):
+    base = Samples(tuple(1 + 0.001 * i for i in range(12)), rounds=rounds)
+    # against the trend, which no pairing takes away
+    head = Samples(tuple(1.3 * (1 + 0.001 * (12 - i)) for i in range(12)), rounds=rounds)
+    doubted, trusted = (compare(base, head, independent=independent) for independent in (False, True))
+    assert (doubted.verdict, doubted.reason) == (
+        Outcome.UNDECIDED,
+        "too few samples for this confidence, or too correlated ones",
+    )
+    assert trusted.verdict == Outcome.SLOWER
+    assert trusted.ratio == pytest.approx(1.3, rel=0.02)
+
+
 def test_the_noise_floor_is_the_difference_from_itself_either_way():
     assert noise_floor(times(), times(1.25)) == pytest.approx(0.25)
     assert noise_floor(times(1.25), times()) == pytest.approx(0.25)
