@@ -1,5 +1,6 @@
 """Whether the head is slower: one figure of each process, compared by the statistics of `ndbench.timing`."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 from ndbench import timing
@@ -50,7 +51,10 @@ class Result:
         return bool(self.level) and (self.first is None or self.verdict == "undecided")
 
     def plain(self):
-        return {**asdict(self), "level": self.level, "first": self.first and self.first.plain()}
+        # JSON has no infinity, the end of an interval of too few samples
+        ends = [end if math.isfinite(end) else None for end in self.interval]
+        first = self.first and self.first.plain()
+        return {**asdict(self), "interval": ends, "level": self.level, "first": first}
 
 
 @dataclass(frozen=True)

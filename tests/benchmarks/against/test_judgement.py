@@ -1,5 +1,7 @@
 """What is flagged, what is not, and how both are shown."""
 
+import json
+
 import pytest
 
 from benchmarks.against import command, summary
@@ -23,7 +25,11 @@ def test_a_slowdown_fails_above_ten_percent_and_warns_above_five(ratio, verdict,
 @pytest.mark.parametrize(("rounds", "verdict"), [(command.FEWEST, "slower"), (command.FEWEST - 1, "undecided")])
 def test_fewer_rounds_could_show_nothing(rounds, verdict):
     found = {side: of_side[:rounds] for side, of_side in runs(2.0).items()}
-    assert judged(found).results[0].verdict == verdict
+    (result, *_) = judged(found).results
+    assert result.verdict == verdict
+    # JSON has no infinity
+    ends = json.loads(json.dumps(result.plain(), allow_nan=False))["interval"]
+    assert (ends[1] is None) == (verdict == "undecided")
 
 
 def test_equals_are_not_flagged():
