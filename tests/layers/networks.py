@@ -161,3 +161,8 @@ def images(count=16, size=8, seed=1):
     """Neighbouring pixels and channels go together; mean 0.5."""
     noise = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
     return 0.5 + noise + noise.roll(1, 2) + noise.flip(1)
+
+
+def reasons(conversion):
+    """Why each module that conversion left is as it was, by name."""
+    return {change.name: change.reason for change in conversion.left}
