@@ -65,7 +65,7 @@ class Implementation:
         interpreted: for kernels, what Triton's interpreter takes for one call on a problem, in milliseconds.
         fewest: for kernels of an iteration, steps and scaled steps that run every statement of theirs; `function` takes
             them as the keywords `steps` and `scaled_steps`.
-        same_kernels: for kernels of an iteration, the entry that takes fewer steps by the same ones.
+        same_kernels: for kernels of an iteration, another entry with the same ones and other coefficients.
         exempt: names of checks it is not held to.
         exempt_reason: why.
     """
@@ -277,13 +277,17 @@ INVERSE_SQRT = (
     # torch differentiates the Cholesky inverse wrongly in forward mode, so that is refused
     _steps("denman_beavers", 9, 4, adjoint="autograd", derivatives=("reverse", "second")),
     _steps("denman_beavers", 9, 4, adjoint="reverse"),
-    *_kernels("newton_schulz", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
-    *_kernels(
-        "newton_schulz",
-        15,
-        scale_free=True,
-        interpreted=partial(_interpreted_steps, 15),
-        same_kernels="newton_schulz.T5",
+    # a minimax cubic's coefficients differ from step to step, so that it shows more of what the kernels do
+    *(
+        kernels
+        for steps in (5, 15)
+        for kernels in _kernels(
+            "newton_schulz",
+            steps,
+            scale_free=True,
+            interpreted=partial(_interpreted_steps, steps),
+            same_kernels="minimax_cubic.T5",
+        )
     ),
     *_kernels("minimax_cubic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),
     *_kernels("minimax_quintic", 5, scale_free=True, interpreted=partial(_interpreted_steps, 5)),

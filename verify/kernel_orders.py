@@ -1,9 +1,9 @@
 """Values and gradients of kernels at every order: masks, padding and tiles depend on it, and the choice of a kernel.
 
 On a GPU every entry takes all of its steps at every order. Triton's interpreter has no time for that. It takes them at
-one order of each kernel, gradients on tiles apart, and everywhere else the fewest that run every statement
+one order of each kernel, gradients on several tiles apart, and everywhere else the fewest that run every statement
 (`Implementation.fewest`): what T steps add is how often a loop is run, with which numbers, and neither depends on the
-order.
+order. Of entries with the same kernels it takes one.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from ndbench.verify.gradients import roots
 from ndbench.verify.gradients.problems import RootGradientProblem
 from ndbench.verify.verdict import NotRun
 
-ALL_STEPS = (16, 32, 64, 96)
-"""Orders at which the interpreter takes all steps: one for each size of registers and of scratch."""
+ALL_STEPS = (16, 32, 64)
+"""Orders at which the interpreter takes all steps: one for each size of registers, and of scratch with one tile."""
 
-TILED = 144
-"""The order of tiles at which it takes all steps for values; for gradients they would take it a minute."""
+TILED = (96, 144)
+"""The same of scratch with several tiles, and of tiles, for values alone: gradients there would take it a minute."""
 
 
 def value(implementation: Implementation, problem: MatrixProblem) -> Measurement:
@@ -32,7 +32,7 @@ def value(implementation: Implementation, problem: MatrixProblem) -> Measurement
     Raises:
         NotRun: for an entry with the kernels of another one, where that one is judged instead.
     """
-    return values.steps(_as_judged(implementation, problem, (*ALL_STEPS, TILED)), problem)
+    return values.steps(_as_judged(implementation, problem, (*ALL_STEPS, *TILED)), problem)
 
 
 def gradient(implementation: Implementation, problem: MatrixProblem) -> Measurement:
@@ -50,13 +50,18 @@ def orders(some: Sequence[int]) -> tuple[MatrixProblem, ...]:
     return tuple(MatrixProblem("geometric", n, 10.0 if n > 1 else 1.0, batch=1) for n in some)
 
 
+def require_own_kernels(implementation: Implementation) -> None:
+    """Raise `NotRun` in the interpreter for an entry whose kernels are judged by another one."""
+    if implementation.devices[0] == "interpreter" and implementation.same_kernels:
+        raise NotRun(f"judged by {implementation.same_kernels}, which has the same kernels: here it takes a GPU")
+
+
 def _as_judged(implementation: Implementation, problem: MatrixProblem, whole: Sequence[int]) -> Implementation:
     """What is judged: all steps on a GPU and, at the orders of `whole`, in the interpreter."""
-    if implementation.devices[0] != "interpreter" or implementation.fewest is None or problem.n in whole:
+    if implementation.devices[0] != "interpreter" or implementation.fewest is None or problem.n in ALL_STEPS:
         return implementation
-    if implementation.same_kernels:
-        raise NotRun(f"judged by {implementation.same_kernels}, which takes fewer steps by the same kernels")
-    return _of_fewest_steps(implementation)
+    require_own_kernels(implementation)
+    return implementation if problem.n in whole else _of_fewest_steps(implementation)
 
 
 @lru_cache(maxsize=64)

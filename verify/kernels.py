@@ -1,6 +1,7 @@
 """Checks that only kernels need: what runs in parallel gives the same bits every time, at any order and address."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -8,11 +9,13 @@ from torch import Tensor, float16, float32
 
 from ndbench.catalog import Implementation
 from ndbench.covariance_problems import CovarianceProblem
+from ndbench.kernels.runtime import interpreted
 from ndbench.problems import MatrixProblem
 from ndbench.verify import covariance_answers, kernel_orders
 from ndbench.verify.answers import question
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.gradients.suite import held_to_promises
+from ndbench.verify.interpretation import overflow_checked
 from ndbench.verify.kernel_orders import ORDERS
 from ndbench.verify.verdict import NotRun
 
@@ -39,7 +42,11 @@ def repeatability(implementation: Implementation, problem: Any) -> Measurement:
     """Twenty runs give the same bits, values and gradients: measured is how many entries differ from the first.
 
     The interpreter runs programs one after the other, so there two runs tell as much.
+
+    Raises:
+        NotRun: in the interpreter, for an entry whose kernels are judged by another one.
     """
+    kernel_orders.require_own_kernels(implementation)
     function, x = posed(implementation, problem)
     first, runs = function(x), RUNS if implementation.devices[0] != "interpreter" else 2
     return Measurement(sum(different(function(x), first) for _ in range(runs - 1)), 0.0)
@@ -83,8 +90,9 @@ def offsets(implementation: Implementation, problem: Any) -> Measurement:
     """Two items 2^31 elements apart give the bits of neighbours; measured is how many entries differ.
 
     Raises:
-        NotRun: if there is not enough memory.
+        NotRun: if there is not enough memory, or, in the interpreter, for an entry whose kernels are judged by another.
     """
+    kernel_orders.require_own_kernels(implementation)
     function, x = posed(implementation, problem)
     x = x[:2].contiguous()
     try:
@@ -93,7 +101,9 @@ def offsets(implementation: Implementation, problem: Any) -> Measurement:
         raise NotRun("there is no memory for 2^31 elements") from error
     far = storage.as_strided(x.shape, (FAR, *x.stride()[1:]))
     far.copy_(x)
-    differ = different(function(far), function(x))
+    with overflow_checked(True) if interpreted() else nullcontext():
+        found = function(far)
+    differ = different(found, function(x))
     if x.is_cuda:
         # other processes judge on the same device
         del storage, far

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
 from ndbench.verify.check import Check
 from ndbench.verify.gradients import suite as gradients
+from ndbench.verify.interpretation import quickly
 from ndbench.verify.scaling.suite import TIMES
 from ndbench.verify.settings import exact_convolutions
 from ndbench.verify.suite import CHECKS
@@ -72,7 +74,7 @@ class Case:
             return self._not_run(obstacle)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
-        with exact_convolutions():
+        with exact_convolutions(), quickly() if self.device == "interpreter" else nullcontext():
             return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
 
     def _not_run(self, reason: str) -> Verdict:

@@ -7,19 +7,21 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.im2col_products import tile_of
-from ndbench.kernels.covariance.lagged_plan import all_chunks
+from ndbench.kernels.covariance.lagged_plan import all_chunks, lags_that_meet
 
 
 def milliseconds(algorithm: str, shape: tuple[int, int, int, int], patches: Patches) -> float:
-    """A mean and covariance of an input of this shape, roughly: 8 ms a program, and 2 ms for each 16 rows in it."""
+    """A mean and covariance of an input of this shape, roughly: 3 or 4 ms for each 16 rows of a program."""
     tables = ClassTables.of(patches, shape[1], torch.device("cpu"))
     if algorithm == "lagged":
-        return 60 + 8 * all_chunks(patches, shape, tables.count)
+        pieces = [piece for lag in lags_that_meet(patches, shape) for piece in lag.pieces]
+        sixteens = sum(-(-shape[0] * piece.pixels // 16) for piece in pieces)
+        return 40 + 4 * all_chunks(patches, shape, tables.count) + 3 * tables.count * sixteens
     height, width = patches.output_size(*shape[2:])
     groups = patches.groups(shape[1])
     F = shape[1] * patches.offsets // groups
     count = -(-F // tile_of(F))
-    return 60 + 2 * groups * count * (count + 1) // 2 * -(-shape[0] * height * width // 16)
+    return 60 + 4 * groups * count * (count + 1) // 2 * -(-shape[0] * height * width // 16)
 
 
 def adjoint_milliseconds(shape: tuple[int, int, int, int], patches: Patches) -> float:

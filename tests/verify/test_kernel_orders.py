@@ -100,7 +100,7 @@ def test_values_that_are_wrong_at_one_order_are_caught(right):
 
 
 @pytest.mark.parametrize(
-    ("check", "whole"), [(VALUE, (*ALL_STEPS, TILED)), (GRADIENT, ALL_STEPS)], ids=["value", "gradient"]
+    ("check", "whole"), [(VALUE, (*ALL_STEPS, *TILED)), (GRADIENT, ALL_STEPS)], ids=["value", "gradient"]
 )
 def test_the_interpreter_is_held_to_two_steps_except_at_one_order_of_each_kernel(check, whole):
     def all_steps(A, **steps):
@@ -109,20 +109,21 @@ def test_the_interpreter_is_held_to_two_steps_except_at_one_order_of_each_kernel
     def two_steps(A, **steps):
         return inverse_sqrt(A, steps=2)
 
-    orders = (15, 16, 33, 64, 144)
+    orders = (15, 16, 33, 64, 96, 144)
     assert passed(check, replace(INTERPRETED, function=all_steps), orders) == [n in whole for n in orders]
     assert passed(check, replace(INTERPRETED, function=two_steps), orders) == [n not in whole for n in orders]
-    assert passed(check, replace(INTERPRETED, function=all_steps, devices=("cpu",)), orders) == [True] * 5
+    assert passed(check, replace(INTERPRETED, function=all_steps, devices=("cpu",)), orders) == [True] * 6
 
 
 @pytest.mark.parametrize("check", [VALUE, GRADIENT], ids=["value", "gradient"])
 def test_the_same_kernels_are_judged_once(check):
-    longer = replace(INTERPRETED, same_kernels="newton_schulz.T5")
-    verdict = check(longer, problem(33))
-    assert verdict.status == Status.NOT_RUN
-    assert verdict.reason == "judged by newton_schulz.T5, which takes fewer steps by the same kernels"
-    assert check(longer, problem(32)).passed
-    assert check(replace(longer, devices=("cpu",)), problem(33)).passed
+    other = replace(INTERPRETED, same_kernels="minimax_cubic.T5")
+    for n in (33, *TILED):
+        verdict = check(other, problem(n))
+        assert verdict.status == Status.NOT_RUN
+        assert verdict.reason == "judged by minimax_cubic.T5, which has the same kernels: here it takes a GPU"
+    assert check(other, problem(32)).passed
+    assert check(replace(other, devices=("cpu",)), problem(33)).passed
 
 
 def test_a_promised_gradient_that_is_refused_fails():
@@ -135,14 +136,16 @@ def test_every_iteration_by_kernels_says_how_few_steps_run_its_code():
     entries = {i.name: i for i in CATALOG if kernels.is_kernel(i) and i.operation == "inverse-sqrt"}
     assert {i.fewest for i in entries.values() if i.target.iteration == "denman_beavers"} == {(2, 1)}
     assert {i.fewest for i in entries.values() if i.target.iteration != "denman_beavers"} == {(2, 0)}
-    shorter = {name: entries[i.same_kernels] for name, i in entries.items() if i.same_kernels}
-    assert shorter.keys() == {f"newton_schulz.T15.triton.{way}" for way in ("ieee", "tf32x3", "tf32")}
-    for name, other in shorter.items():
+    others = {name: entries[i.same_kernels] for name, i in entries.items() if i.same_kernels}
+    ways = ("ieee", "tf32x3", "tf32")
+    assert others.keys() == {f"newton_schulz.T{steps}.triton.{way}" for steps in (5, 15) for way in ways}
+    for name, other in others.items():
         assert not other.same_kernels
-        assert (other.target.iteration, other.precision) == (entries[name].target.iteration, entries[name].precision)
+        # the same kernels: cubic polynomials with the same precision
+        assert (other.target.iteration, other.precision) == ("minimax_cubic", entries[name].precision)
 
 
 def test_the_quick_orders_are_all_up_to_70_and_a_few_more():
     assert {p.n for p in ORDERS["quick"]} == {*range(1, 71), 96, 128, 144, 147}
     assert max(p.n for p in ORDERS["full"]) == 1152
-    assert {*ALL_STEPS, TILED} <= {p.n for p in ORDERS["quick"]}
+    assert {*ALL_STEPS, *TILED} <= {p.n for p in ORDERS["quick"]}
