@@ -55,7 +55,7 @@ def every_order(n):
     return True
 
 
-@pytest.mark.parametrize("name", ["newton_schulz.T5", "minimax_cubic.T5", "minimax_quintic.T5"])
+@pytest.mark.parametrize("name", ["minimax_cubic.T5", "minimax_quintic.T5"])
 def test_a_wrong_adjoint_at_one_order(name, device, monkeypatch):
     monkeypatch.setattr(scratch_adjoint, "run", tampered(scratch_adjoint.run, only_33))
     assert passed(GRADIENT, name, (33, 34), device) == [False, True]
@@ -71,11 +71,11 @@ def test_a_wrong_adjoint_of_sweeps_at_one_order(device, monkeypatch):
 
 def test_a_wrong_adjoint_in_a_masked_tile(device, monkeypatch):
     monkeypatch.setattr(small_adjoint, "run", tampered(small_adjoint.run, every_order))
-    found = passed(GRADIENT, "newton_schulz.T5", (15, 16, 17, 31, 32), device)
+    found = passed(GRADIENT, "minimax_cubic.T5", (15, 16, 17, 31, 32), device)
     # 15 is a single tile that is masked as a whole
     assert found == [True, True, False, False, True]
 
 
 def test_wrong_values_at_one_order(device, monkeypatch):
     monkeypatch.setattr(scratch, "run", tampered(scratch.run, only_33))
-    assert passed(VALUE, "newton_schulz.T5", (33, 34), device) == [False, True]
+    assert passed(VALUE, "minimax_cubic.T5", (33, 34), device) == [False, True]
