@@ -1,5 +1,7 @@
 """What makes the interpreter quick changes no bit, and ends with its block."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import triton
@@ -13,6 +15,7 @@ if not interpreted():
     pytest.skip("these are about Triton's interpreter", allow_module_level=True)
 
 from triton.runtime import interpreter
+from triton.runtime.errors import InterpreterError
 
 
 @triton.jit
@@ -53,16 +56,18 @@ def test_a_launch_patches_once(monkeypatch):
     assert (len(patches), int(y)) == (2, 42)
 
 
-@pytest.mark.parametrize("checked", [True, False])
-def test_overflow_is_found_where_it_is_looked_for(checked):
+@pytest.mark.parametrize("setting", [nullcontext(), overflow_checked(False)], ids=["Triton's own", "unchecked"])
+def test_overflow_is_not_reported(setting):
     x, y = torch.tensor([2**31 - 1], dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
-    with overflow_checked(checked):
-        if checked:
-            with pytest.raises(Exception, match="int32 overflow detected"):
-                successor[(1,)](x, y)
-        else:
-            successor[(1,)](x, y)
-            assert int(y) == -(2**31) + 1
+    with setting:
+        successor[(1,)](x, y)
+    assert int(y) == -(2**31) + 1
+
+
+def test_overflow_is_reported_where_it_is_asked_for():
+    x, y = torch.tensor([2**31 - 1], dtype=torch.int32), torch.zeros(1, dtype=torch.int32)
+    with overflow_checked(True), pytest.raises(InterpreterError, match="int32 overflow detected"):
+        successor[(1,)](x, y)
 
 
 def test_the_block_ends_with_what_was_there_after_an_error_too():
