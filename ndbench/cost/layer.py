@@ -96,13 +96,14 @@ def law(layer: Layer) -> tuple[int, int]:
     """Flops of the paper's law H W k^2 C B + (k^2 B)^3, a multiplication and an addition being two, for N images.
 
     Returns:
-        the term of the covariance, 2 N H W K C B, and that of the root, 2 F^3.
+        the term of the covariance, 2 N H W K C B, and that of the root, 2 F^3 for each matrix.
 
     References:
         Ye et al., Network Deconvolution, ICLR 2020, section 3.4.
     """
     images, channels, height, width = layer.convolution.shape
-    return 2 * images * height * width * layer.patches.offsets * channels * layer.block, 2 * layer.order**3
+    covariance_term = 2 * images * height * width * layer.patches.offsets * channels * layer.block
+    return covariance_term, 2 * layer.order**3 * layer.matrices
 
 
 def convolution_flops(of: Convolution) -> int:

@@ -69,7 +69,7 @@ def rows_of(layer: Layer) -> list[Row]:
         *by_kernels(layer),
         Row("folding", "", folding(layer, ITEMSIZE), folding_backward(layer, ITEMSIZE)),
         Row("convolution", "", convolution(conv, ITEMSIZE), convolution_backward(conv, ITEMSIZE)),
-        Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole, law=sum(law(layer))),
+        Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole),
     ]
 
 
@@ -93,7 +93,7 @@ def inverse_roots(layer: Layer) -> Iterator[Row]:
             arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
             backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
             held = memory.root(method, adjoint, steps, n, batch=matrices) if wanted else None
-            yield Row("root", f"{method}, {adjoint}", forward, backward, term * matrices, held)
+            yield Row("root", f"{method}, {adjoint}", forward, backward, term, held)
 
 
 def by_kernels(layer: Layer) -> Iterator[Row]:
@@ -105,7 +105,7 @@ def by_kernels(layer: Layer) -> Iterator[Row]:
     (first, second), wanted = law(layer), layer.convolution.input_gradient
     found = (
         ("covariance", kernel_rows.covariances(layer), covariances(layer), first),
-        ("root", kernel_rows.roots(layer), inverse_roots(layer), second * layer.matrices),
+        ("root", kernel_rows.roots(layer), inverse_roots(layer), second),
     )
     for operation, kernels, others, term in found:
         # they move what the others move

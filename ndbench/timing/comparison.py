@@ -21,6 +21,9 @@ EFFECTIVE = 7
 DRIFTING = 0.8
 """Correlation within rounds above which both times follow the machine, and only differences tell of them."""
 
+ALONE = 0.75
+"""Standard errors added to the correlation of differences where these alone tell: they keep false alarms below 2 %."""
+
 THRESHOLD = 0.05
 """Relative difference within which two times are the same for all purposes."""
 
@@ -104,9 +107,9 @@ def compare(
     Each holds the ratio with the probability that it claims for independent samples of two distributions that differ by
     the ratio alone; that of Mann-Whitney on pairs for those without correlation within a round too. For others
 
-    - both are widened by sqrt(tau), the larger correlation time of the differences and of the two sets (not of these if
-      both share a drift, of which the differences are free), and there is no interval at all where fewer than 7
-      independent samples would tell as much;
+    - both are widened by sqrt(tau), the larger correlation time of the differences and of the two sets, and there is
+      no interval at all where fewer than 7 independent samples would tell as much. If both sets share a drift, of which
+      the differences are free, these alone tell, and three quarters of a standard error are added to their correlation;
     - that of Mann-Whitney is widened by sqrt(1 - rho) where the correlation rho within a round is negative.
 
     Both are estimates from the same samples, so the probability is then approximate. How often it fails is measured:
@@ -229,9 +232,11 @@ def _paired(x: Array, y: Array, alpha: float, independent: bool) -> Interval:
     # a slow function leaves the rounds earlier
     rounds = min(len(x), len(y))
     d, rho = y[:rounds] - x[:rounds], correlation(x[:rounds], y[:rounds])
-    # a drift that both share cancels, and only the correlation of the differences counts
-    own = 1.0 if independent or rho > DRIFTING else correlation_time(x[:rounds], y[:rounds])
-    factor = math.sqrt(max(correlation_time(d), own))
+    # a drift that both share cancels: only the correlation of the differences counts, one series instead of two
+    drifting = rho > DRIFTING and not independent
+    between = correlation_time(d, errors=ALONE if drifting else 0.0)
+    own = 1.0 if independent else between if drifting else correlation_time(x[:rounds], y[:rounds])
+    factor = math.sqrt(max(between, own))
     by_rounds = of_differences(d, alpha / 2).widened(factor)
     as_sets = of_samples(x, y, alpha / 2).widened(factor * math.sqrt(max(1.0, 1 - rho)))
     return _known(_intersection(by_rounds, as_sets), rounds, own)

@@ -143,7 +143,7 @@ def _normal_quantile(mean: float, variance: float, tail: float) -> int:
     return math.floor(mean + NormalDist().inv_cdf(tail) * math.sqrt(variance) - 0.5)
 
 
-def correlation_time(*series: Array) -> float:
+def correlation_time(*series: Array, errors: float = 0.0) -> float:
     """The factor tau, at least 1, by which correlation between samples raises the variance of their mean.
 
     tau = (1 + r) / (1 - r) of an autoregressive process whose successive samples have the correlation r, the mean of
@@ -152,6 +152,7 @@ def correlation_time(*series: Array) -> float:
 
     Args:
         series: shape (n,) each, in the order in which they were taken.
+        errors: of r, sqrt((1 - r^2) / n) each, to add: where too small a tau would mislead.
 
     Example:
         >>> import numpy as np
@@ -163,7 +164,8 @@ def correlation_time(*series: Array) -> float:
         1946. Kendall, Note on bias in the estimation of autocorrelation, Biometrika 41, 1954.
         Kruskal, Ordinal measures of association, JASA 53, 1958, for the correlation of ranks.
     """
-    r = min(sum(map(_successive, series)) / len(series), 0.9)
+    r = sum(map(_successive, series)) / len(series)
+    r = min(r + errors * math.sqrt(max(1 - r * r, 0) / len(series[0])), 0.9)
     return max(1.0, (1 + r) / (1 - r))
 
 

@@ -26,13 +26,13 @@ class Noise:
         name: of the kind.
         draw: factors (2, n) on the true time, of base and head, from a generator and n.
         shared: whether both suffer from it in the same rounds, so that only paired samples can be compared.
-        detected: share of slowdowns by a tenth that must be called slower, 30 samples each.
+        samples: worth thirty independent ones, with which 95 % of slowdowns by a tenth must be called slower.
     """
 
     name: str
     draw: Callable[[np.random.Generator, int], Array]
     shared: bool = False
-    detected: float = 0.95
+    samples: int = 30
 
 
 def normal(rng: np.random.Generator, n: int) -> Array:
@@ -74,15 +74,20 @@ def opposed(rng: np.random.Generator, n: int, rho: float) -> Array:
 
 def drifting(rng: np.random.Generator, n: int) -> Array:
     """Normal, times a random walk that both share: it comes to a factor of about 3 over thirty rounds."""
-    return normal(rng, n) * np.exp(np.cumsum(0.2 * rng.standard_normal(n)))
+    return drifting_and_correlated(rng, n, 0.0)
+
+
+def drifting_and_correlated(rng: np.random.Generator, n: int, r: float) -> Array:
+    """The same walk, and noise whose successive samples have the correlation r."""
+    return correlated(rng, n, r) * np.exp(np.cumsum(0.2 * rng.standard_normal(n)))
 
 
 NOISES = (
     Noise("normal", normal),
     Noise("skewed", skewed),
     Noise("outliers", outliers),
-    # thirty that are worth ten often decide nothing
-    Noise("correlated", correlated, detected=0.8),
+    # thirty independent samples are worth ninety of these
+    Noise("correlated", correlated, samples=90),
     Noise("drifting", drifting, shared=True),
 )
 
@@ -90,6 +95,7 @@ CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9)
 """Of successive samples, for which the coverage of the intervals is measured."""
 CORRELATED = (
     *(Noise(f"successive {r:.1f}", partial(correlated, r=r)) for r in CORRELATIONS),
+    *(Noise(f"drifting, {r:.1f}", partial(drifting_and_correlated, r=r), shared=True) for r in CORRELATIONS),
     *(Noise(f"within rounds {rho:.1f}", partial(opposed, rho=rho), shared=True) for rho in (-0.7, 0.5)),
 )
 """Kinds of correlation; what is within rounds exists in pairs only."""

@@ -20,6 +20,17 @@ def test_correlated_equals_are_called_different_in_less_than_2_of_100_pairs(name
     assert found.alarms < 0.02
 
 
+@pytest.mark.parametrize("samples", [15, 30])
+@pytest.mark.parametrize("name", ["drifting, 0.0", "drifting, 0.7", "drifting, 0.8", "drifting, 0.9"])
+def test_equals_that_drift_and_are_correlated_are_called_different_in_less_than_2_of_100_pairs(name, samples):
+    assert coverage.coverage(BY_NAME[name], 1000, samples=samples).alarms < 0.02
+
+
+def test_they_would_be_called_different_without_the_error_of_their_correlation(monkeypatch):
+    monkeypatch.setattr(comparison, "ALONE", 0.0)
+    assert coverage.coverage(BY_NAME["drifting, 0.9"], 1000, samples=15).alarms >= 0.02
+
+
 def test_strongly_correlated_equals_would_be_called_different_if_few_could_decide(monkeypatch):
     monkeypatch.setattr(comparison, "EFFECTIVE", 0.1)
     assert coverage.coverage(BY_NAME["successive 0.9"], PAIRS).alarms >= 0.02
@@ -40,8 +51,9 @@ def test_opposed_samples_would_miss_more_if_they_were_taken_for_independent(monk
 def test_the_command_prints_every_kind(capsys):
     assert main(["--pairs", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 6 * 2 + 2
-    assert lines[2] == "| successive 0.0 | same rounds | 0.00% | 0.00% | 100.00% | 100.00% |"
+    assert len(lines) == 2 + 2 * (6 * 2 + 6 + 2)
+    assert lines[2].startswith("| successive 0.0 | 15 | same rounds | 0.00% | 0.00% |")
+    assert lines[-1].startswith("| within rounds 0.5 | 30 | same rounds | 0.00% | 0.00% |")
 
 
 def test_the_command_fails_if_there_are_too_many_false_alarms(monkeypatch, capsys):

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ndbench.timing.intervals import correlation_time
+
 Array = NDArray[Any]
 T = TypeVar("T")
 
@@ -81,7 +83,9 @@ def exponent(
     """The exponent over the upper half of the sizes, with its 95 % interval.
 
     The time of a size is the lower quartile of its samples, since disturbances only ever add time. The bootstrap draws
-    each size's samples anew, as many with replacement, and fits again.
+    each size's samples anew, as many with replacement, and fits again. Successive samples are correlated, which draws
+    with replacement do not show: each size's are first moved away from their quartile, on logarithms, by the square
+    root of their correlation time, as the intervals of `ndbench.timing.compare` are widened.
 
     Args:
         sizes: x, ascending.
@@ -94,7 +98,7 @@ def exponent(
     """
     x, taken = np.asarray(upper_half(sizes), float), [np.asarray(s, float) for s in upper_half(samples)]
     rng = np.random.default_rng(seed)
-    again = np.stack([_typical(rng.choice(s, (resamples, len(s)))) for s in taken], axis=-1)
+    again = np.stack([_typical(rng.choice(_spread(s), (resamples, len(s)))) for s in taken], axis=-1)
     low, high = np.quantile(_fitted(x, again)[2], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Exponent(fit(list(x), [float(_typical(s)) for s in taken]).p, float(low), float(high))
 
@@ -106,6 +110,12 @@ def upper_half(values: Sequence[T]) -> Sequence[T]:
 
 def _typical(samples: Array) -> Array:
     return np.asarray(np.quantile(samples, 0.25, axis=-1))
+
+
+def _spread(samples: Array) -> Array:
+    """Samples with the same lower quartile, further from it: independent ones whose quartile is as uncertain."""
+    quartile = _typical(samples)
+    return np.asarray(quartile * (samples / quartile) ** np.sqrt(correlation_time(samples)))
 
 
 def _fitted(x: Array, t: Array) -> tuple[Array, Array, Array]:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from ndbench.timing.synthetic import correlated
+from ndbench.verify.scaling import power_law
 from ndbench.verify.scaling.power_law import Exponent, exponent, fit
 
 KERNELS = range(1, 10)
@@ -39,12 +41,30 @@ def noisy(sizes, law, seed):
     return [(a + b * x**p) * np.exp(0.03 * abs(rng.standard_normal(12))) for x in sizes]
 
 
+def slowly_disturbed(sizes, law, seed, r=0.7):
+    """Twenty samples of each size with noise of 3 %, of which successive ones have the correlation r."""
+    a, b, p = law
+    rng = np.random.default_rng(seed)
+    return [(a + b * x**p) * correlated(rng, 20, r)[0] for x in sizes]
+
+
 @pytest.mark.parametrize(("sizes", "a", "b", "p"), [(KERNELS, 1e-4, 1e-5, 4), (ORDERS, 1e-4, 1e-10, 3)])
 def test_the_interval_covers_the_true_exponent(sizes, a, b, p):
     """Of 30 intervals of 95 % at least 26, which are narrow enough to say something."""
     found = [exponent(sizes, noisy(sizes, (a, b, p), seed), resamples=100, seed=seed) for seed in range(30)]
     assert sum(e.low <= p <= e.high for e in found) >= 26
     assert np.median([e.high - e.low for e in found]) < 0.3
+
+
+def missed(samples):
+    found = [exponent(KERNELS, samples(KERNELS, (1e-4, 1e-5, 4), seed), resamples=100, seed=seed) for seed in range(60)]
+    return sum(not e.low <= 4 <= e.high for e in found)
+
+
+def test_correlated_samples_widen_the_interval(monkeypatch):
+    assert missed(slowly_disturbed) <= 6
+    monkeypatch.setattr(power_law, "_spread", lambda samples: samples)
+    assert missed(slowly_disturbed) >= 12
 
 
 def test_an_interval_is_reproducible_and_moves_with_the_exponent():
