@@ -118,6 +118,12 @@ def test_the_law_of_the_paper():
     assert model.law(layer) == (2 * 128 * 32 * 32 * 9 * 64 * 16, 2 * (9 * 16) ** 3)
 
 
+def test_the_law_counts_the_matrix_of_every_group():
+    layer = Layer(Convolution.of((2, 64, 8, 8), 64, 3, padding=1, groups=4), Whitening(block=16))
+    assert layer.matrices == 4
+    assert model.law(layer)[1] == 4 * 2 * (9 * 16) ** 3
+
+
 def test_bytes_of_a_convolution():
     conv = Convolution.of((2, 4, 5, 5), 6, 3, groups=2)
     x, weight, y = 2 * 4 * 25, 6 * 2 * 9, 2 * 6 * 9
