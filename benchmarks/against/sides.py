@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -115,11 +115,14 @@ def known(before):
 
 
 def informed(run, first):
-    """A run that judged nothing, with the accuracy that the first of this side found."""
+    """A run that judged nothing, with the accuracy that the first of this side found, and without what it did not."""
     found = {benchmark["fullname"]: benchmark["extra_info"] for benchmark in first.record["benchmarks"]}
-    for benchmark in run.record["benchmarks"]:
-        benchmark["extra_info"] = {**found[benchmark["fullname"]], **benchmark["extra_info"]}
-    return run
+    benchmarks = [
+        {**benchmark, "extra_info": {**found[benchmark["fullname"]], **benchmark["extra_info"]}}
+        for benchmark in run.record["benchmarks"]
+        if benchmark["fullname"] in found
+    ]
+    return replace(run, record={**run.record, "benchmarks": benchmarks})
 
 
 def check_origin(side, run):

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.against import sides
 from benchmarks.against.sides import Run, Side, Unusable
 from tests.benchmarks.against.conftest import spoil
-from tests.benchmarks.against.synthetic import QUICK, benchmark
+from tests.benchmarks.against.synthetic import OTHER, QUICK, benchmark
 
 
 def test_code_of_another_commit_does_not_stand_in(repository):
@@ -47,6 +47,13 @@ def test_a_branch_that_was_only_fetched_is_found(repository, tmp_path):
     # the remote's HEAD has ancestors that a first commit has not
     subprocess.run(["git", "checkout", "--quiet", "HEAD^"], cwd=clone, check=True)
     assert [sides.resolved(name, clone) for name in ("HEAD^", "no-such-branch", "--all")] == ["", "", ""]
+
+
+def test_what_the_first_process_did_not_find_right_has_no_time():
+    first = Run({"benchmarks": [benchmark(QUICK, [1.0], error=0.5)]}, {OTHER: "failed by chance"})
+    unjudged = [{**benchmark(name, [2.0]), "extra_info": {"commit": "c0ffee"}} for name in (QUICK, OTHER)]
+    (quick,) = sides.informed(Run({"benchmarks": unjudged}), first).record["benchmarks"]
+    assert (quick["fullname"], quick["stats"]["data"], quick["extra_info"]["error"]) == (QUICK, [2.0], 0.5)
 
 
 def test_what_was_wrong_is_not_timed_again():
