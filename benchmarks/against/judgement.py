@@ -11,6 +11,9 @@ FAILS, WARNS = 1.10, 1.05
 REPEATS = 3
 """Times that what came out slower is measured again, at most, until it is decided."""
 
+INCOMPARABLE = "not comparable"
+"""The verdict on times that were taken in different ways, or on too few."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -18,13 +21,14 @@ class Result:
 
     Attributes:
         name: of the test, by which pytest runs it alone.
-        base: seconds, the lower quartile of each process.
+        base: seconds, the lower quartile of each process; of rounds that both sides have, if they were compared.
         head: the same.
         errors: of the answers of base and head.
-        verdict: faster, same, slower or undecided.
-        ratio: head over base.
+        verdict: faster, same, slower, undecided or not comparable.
+        ratio: head over base; NaN if they are not comparable.
         interval: of the ratio.
         first: the result that had it measured again.
+        reason: why they are not comparable.
     """
 
     name: str
@@ -35,11 +39,17 @@ class Result:
     ratio: float
     interval: tuple
     first: "Result | None" = None
+    reason: str = ""
+
+    @property
+    def decides(self):
+        """Whether the verdict says anything about times."""
+        return self.verdict not in ("undecided", INCOMPARABLE)
 
     @property
     def level(self):
-        """`failure` or `warning` for a slowdown that matters, else nothing; what is undecided acquits of none."""
-        if self.first and self.verdict == "undecided":
+        """`failure` or `warning` for a slowdown that matters, else nothing; what decides nothing acquits of none."""
+        if self.first and not self.decides:
             return self.first.level
         if self.verdict != "slower" or self.ratio <= WARNS:
             return ""
@@ -48,13 +58,13 @@ class Result:
     @property
     def is_open(self):
         """Whether it is to be measured again: slower for the first time, or undecided since."""
-        return bool(self.level) and (self.first is None or self.verdict == "undecided")
+        return bool(self.level) and (self.first is None or not self.decides)
 
     def plain(self):
-        # JSON has no infinity, the end of an interval of too few samples
-        ends = [end if math.isfinite(end) else None for end in self.interval]
+        # JSON has no infinity, the end of an interval of too few samples, and no NaN
+        ratio, *ends = [value if math.isfinite(value) else None for value in (self.ratio, *self.interval)]
         first = self.first and self.first.plain()
-        return {**asdict(self), "interval": ends, "level": self.level, "first": first}
+        return {**asdict(self), "ratio": ratio, "interval": ends, "level": self.level, "first": first}
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,11 @@ class Judgement:
 
     def at(self, level):
         return [result for result in self.results if result.level == level]
+
+    @property
+    def incomparable(self):
+        """What says nothing about the head, neither now nor when it was first measured."""
+        return [result for result in self.results if result.verdict == INCOMPARABLE and not result.level]
 
     @property
     def passed(self):
@@ -112,31 +127,39 @@ class Figures:
 
     Attributes:
         about: what the record tells of where it was timed, and the error.
+        seconds: by round, since a process may have failed in one.
     """
 
     about: dict
-    seconds: list
+    seconds: dict
 
-    @property
-    def samples(self):
-        return timing.Samples(tuple(self.seconds), provenance=self.about, rounds="processes in turn")
+    def of(self, rounds):
+        """The samples of these rounds, in their order."""
+        seconds = tuple(self.seconds[turn] for turn in rounds)
+        return timing.Samples(seconds, provenance=self.about, rounds="processes in turn")
 
 
 def figures(runs):
     """Those of every test, by its name."""
     found = {}
-    for run in runs:
+    for turn, run in enumerate(runs):
         for benchmark in run.record["benchmarks"]:
-            new = Figures(benchmark["extra_info"], [])
+            new = Figures(benchmark["extra_info"], {})
             samples = timing.Samples(tuple(benchmark["stats"]["data"]))
-            found.setdefault(benchmark["fullname"], new).seconds.append(samples.typical)
+            found.setdefault(benchmark["fullname"], new).seconds[turn] = samples.typical
     return found
 
 
 def compared(name, base, head):
-    """The result of one test that both sides have."""
-    # each figure is of a process of its own
-    found = timing.compare(base.samples, head.samples, independent=True)
-    seconds = (tuple(base.seconds), tuple(head.seconds))
+    """The result of one test that both sides have, of the rounds that both have it in."""
+    rounds = [turn for turn in base.seconds if turn in head.seconds]
+    before, after = base.of(rounds), head.of(rounds)
     errors = (base.about["error"], head.about["error"])
-    return Result(name, *seconds, errors, str(found.verdict), found.ratio, tuple(found.interval))
+    try:
+        # each figure is of a process of its own
+        found = timing.compare(before, after, independent=True)
+    except ValueError as error:
+        every = (tuple(side.seconds.values()) for side in (base, head))
+        reason = str(error).removeprefix("compare: ")
+        return Result(name, *every, errors, INCOMPARABLE, math.nan, (-math.inf, math.inf), reason=reason)
+    return Result(name, before.seconds, after.seconds, errors, str(found.verdict), found.ratio, tuple(found.interval))

@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.against.judgement import FAILS, WARNS
+from benchmarks.against.judgement import FAILS, INCOMPARABLE, WARNS
 
 MARKS = {"failure": "SLOWER", "warning": "slower, warning"}
 HEAD = (
@@ -17,7 +17,7 @@ HEAD = (
 
 def markdown(judgement, sides, where, theirs):
     """The page: the outcome, what was flagged, every comparison, and pytest-benchmark's own."""
-    flagged = judgement.at("failure") + judgement.at("warning")
+    flagged = judgement.at("failure") + judgement.at("warning") + judgement.incomparable
     parts = [f"## {outcome(judgement)}\n\n{about(sides, where)}", *notes(judgement)]
     if flagged:
         parts.append(table(flagged))
@@ -44,7 +44,8 @@ def show(judgement, sides, where):
     """The same on a terminal."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*("workload, contender, direction", "base", "head", "ratio", "interval", "verdict", "errors"))
-    for result in sorted(judgement.results, key=lambda result: -result.ratio):
+    # NaN has no place in an order
+    for result in sorted(judgement.results, key=lambda result: (result.verdict == INCOMPARABLE, -result.ratio)):
         table.add_row(short(result.name), *figures(result), " ".join(map(error, result.errors)))
     console.print(table)
     for line in (about(sides, where), *notes(judgement), outcome(judgement)):
@@ -59,11 +60,13 @@ def outcome(judgement):
     ]
     others = [
         (len(judgement.wrong["head"]), "wrong"),
+        (len(judgement.incomparable), INCOMPARABLE),
         (sum(result.verdict == "undecided" and not result.level for result in judgement.results), "undecided"),
     ]
     found = [f"{count} {what}" for count, what in slower if count] or ["none slower"]
     found += [f"{count} {what}" for count, what in others if count]
-    return f"{'Passed' if judgement.passed else 'Failed'}: {len(judgement.results)} compared, {', '.join(found)}"
+    compared = len(judgement.results) - len(judgement.incomparable)
+    return f"{'Passed' if judgement.passed else 'Failed'}: {compared} compared, {', '.join(found)}"
 
 
 def about(sides, where):
@@ -89,8 +92,11 @@ def annotations(judgement):
     """Lines that GitHub shows at the top of the page."""
     for level, command in (("failure", "error"), ("warning", "warning")):
         for result in judgement.at(level):
-            found = f"{result.ratio:.2f} times the base's time{before(result)}"
+            what = result.reason or f"{result.ratio:.2f} times the base's time"
+            found = f"{what}{before(result)}"
             yield annotation(command, "slower", f"{short(result.name)}: {found}")
+    for result in judgement.incomparable:
+        yield annotation("warning", INCOMPARABLE, f"{short(result.name)}: {result.reason}")
     for name, why in judgement.wrong["head"].items():
         yield annotation("error", "wrong", f"{short(name)}: {why}")
 
@@ -113,12 +119,15 @@ def figures(result):
     """Both times, their ratio with its interval, and the verdict."""
     low, high = result.interval
     times = [time(statistics.median(values)) for values in (result.base, result.head)]
-    return [*times, f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}", verdict(result)]
+    ratio = ["·", "·"] if result.verdict == INCOMPARABLE else [f"{result.ratio:.3f}", f"{low:.3f} to {high:.3f}"]
+    return [*times, *ratio, verdict(result)]
 
 
 def verdict(result):
     """Of the last measurement, and of the first if that is another."""
-    found = result.verdict if result.verdict == "undecided" else MARKS.get(result.level, result.verdict)
+    if result.verdict == INCOMPARABLE:
+        return f"{INCOMPARABLE}: {result.reason}{before(result)}"
+    found = MARKS.get(result.level, result.verdict) if result.decides else result.verdict
     return found + before(result)
 
 

@@ -11,8 +11,8 @@ QUICK, OTHER, NEW = (f"{SUITE_FILE}::test_root[{name}/torch/forward]" for name i
 ROUNDS = 12
 
 
-def benchmark(name, seconds, error=1e-7):
-    extra = {"commit": "c0ffee", "error": error, "device": "a device"}
+def benchmark(name, seconds, error=1e-7, precision="ieee"):
+    extra = {"commit": "c0ffee", "error": error, "device": "a device", "precision": precision}
     return {
         "name": name.partition("::")[2],
         "fullname": name,
@@ -24,14 +24,15 @@ def benchmark(name, seconds, error=1e-7):
     }
 
 
-def process(seed, ratio=1.0, names=(QUICK, OTHER), slow=(QUICK,), wrong=None):
+def process(seed, ratio=1.0, names=(QUICK, OTHER), slow=(QUICK,), wrong=None, *, precision="ieee"):
     """One process: the quick test at 1 ms times the ratio, noise of 1 % of the process and of each sample."""
     rng = random.Random(seed)
     of_process = rng.gauss(1, 0.01)
     found = []
     for name in names:
         typical = 1e-3 * of_process * (ratio if name in slow else 1)
-        found.append(benchmark(name, [typical * abs(rng.gauss(1, 0.01)) for _ in range(8)]))
+        seconds = [typical * abs(rng.gauss(1, 0.01)) for _ in range(8)]
+        found.append(benchmark(name, seconds, precision=precision))
     return Run({"machine_info": WHERE, "benchmarks": found}, wrong or {})
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from benchmarks.against import command, summary
 from benchmarks.against.judgement import confirmed, judged
-from benchmarks.against.sides import Side
-from tests.benchmarks.against.synthetic import NEW, OTHER, QUICK, WHERE, disturbed, runs
+from benchmarks.against.sides import Run, Side
+from tests.benchmarks.against.synthetic import NEW, OTHER, QUICK, WHERE, benchmark, disturbed, runs
+
+SIDES = ("base", "head")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,45 @@ def test_noise_acquits_of_nothing(ratio, level, passed):
     mark = {"failure": "SLOWER", "warning": "slower, warning"}[level]
     assert f"| undecided; at first {mark}, {first.results[0].ratio:.3f} |" in page
     assert f"; at first {mark}, " in next(iter(summary.annotations(found)))
+
+
+def test_what_cannot_be_compared_acquits_of_nothing():
+    first = judged(runs(1.3))
+    found = confirmed(first, judged(runs(1.3, head={"precision": "tf32x3"})))
+    quick, other = found.results
+    assert (quick.verdict, quick.level, quick.is_open, other.verdict) == ("not comparable", "failure", True, "same")
+    assert (found.passed, found.incomparable) == (False, [])
+    assert "tf32x3" in next(iter(summary.annotations(found)))
+    assert summary.verdict(quick).endswith(f"; at first SLOWER, {first.results[0].ratio:.3f}")
+
+
+def without(run, name):
+    return Run({"benchmarks": [b for b in run.record["benchmarks"] if b["fullname"] != name]})
+
+
+def drifting(rounds):
+    """Both sides alike in each round, and each round twice as slow as the one before it."""
+    return {side: [Run({"benchmarks": [benchmark(QUICK, [2.0**k] * 4)]}) for k in range(rounds)] for side in SIDES}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_a_round_lacks_is_compared_in_the_other_rounds(side):
+    found = drifting(12)
+    found[side][4] = without(found[side][4], QUICK)
+    (result,) = judged(found).results
+    assert (result.verdict, result.ratio) == ("same", pytest.approx(1))
+    assert result.base == result.head == tuple(2.0**k for k in range(12) if k != 4)
+
+
+def test_sides_without_a_round_in_common_are_not_comparable():
+    found = drifting(12)
+    found["base"][:6] = [without(run, QUICK) for run in found["base"][:6]]
+    found["head"][6:] = [without(run, QUICK) for run in found["head"][6:]]
+    judgement = judged(found)
+    (result,) = judgement.incomparable
+    assert result.reason == "base must have at least two samples; got 0"
+    assert (len(result.base), len(result.head)) == (6, 6)
+    json.dumps(judgement.plain(), allow_nan=False)
 
 
 def test_what_one_side_alone_has_is_listed():
