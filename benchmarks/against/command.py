@@ -81,24 +81,25 @@ def compare(base, head, arguments):
     """Both sides in alternation, then what came out slower until it is decided; the exit status."""
     if not base.has_suite:
         return save(head, f"base {base.commit[:12]} has no {SUITE}", arguments)
+    sides, measurements = (base, head), []
     try:
-        measurements = [alternating((base, head), arguments, [str(SUITE)])]
+        measurements.append(alternating(sides, arguments, [str(SUITE)], measurements))
     except Unusable as reason:
         if reason.side is head:
             raise
         return save(head, str(reason), arguments)
     judgement = judged(measurements[0])
     while len(measurements) <= REPEATS and (suspects := [r.name for r in judgement.results if r.is_open]):
-        measurements.append(alternating((base, head), arguments, suspects))
+        measurements.append(alternating(sides, arguments, suspects, measurements))
         judgement = confirmed(judgement, judged(measurements[-1]))
-    return report(judgement, measurements, (base, head), arguments)
+    return report(judgement, measurements, sides, arguments)
 
 
 def report(judgement, measurements, sides, arguments):
     """Write every sample, and show what decided; the exit status."""
-    first, *again = [{side: [run.record for run in of_side] for side, of_side in runs.items()} for runs in measurements]
-    commits = {side.name: side.commit for side in sides}
-    write(arguments.json, {**judgement.plain(), "commits": commits, "records": first, "records_again": again})
+    found = samples(measurements, sides)
+    write(arguments.json, {**judgement.plain(), **found})
+    first, again = found["records"], found["records_again"]
     where = first["head"][0]["machine_info"] or first["base"][0]["machine_info"]
     own = theirs({side: latest([merged(records[side]) for records in (first, *again)]) for side in first})
     publish(summary.markdown(judgement, sides, where, own), arguments)
@@ -119,8 +120,8 @@ def save(head, why, arguments):
     return int(bool(run.wrong))
 
 
-def alternating(sides, arguments, tests):
-    """Runs of both sides: base, head, head, base, base, head, ..."""
+def alternating(sides, arguments, tests, earlier):
+    """Runs of both sides: base, head, head, base, base, head, ...; the earlier measurements stay in the file."""
     runs = {side.name: [] for side in sides}
     for turn in range(arguments.rounds):
         print(f"round {turn + 1} of {arguments.rounds}: {' '.join(tests)}", file=sys.stderr, flush=True)
@@ -128,10 +129,18 @@ def alternating(sides, arguments, tests):
             before = runs[side.name]
             run = measure(side, tests, [*options(arguments), *known(before)])
             before.append(informed(run, before[0]) if before else run)
+        # after every round: a job that is cut short keeps what it measured
+        write(arguments.json, samples([*earlier, runs], sides))
         if not all(of_side[0].record["benchmarks"] for of_side in runs.values()):
             # one side has nothing that is right, and nothing can be compared
             break
     return runs
+
+
+def samples(measurements, sides):
+    """Every sample of both sides, as plain data."""
+    first, *again = [{side: [run.record for run in of_side] for side, of_side in runs.items()} for runs in measurements]
+    return {"commits": {side.name: side.commit for side in sides}, "records": first, "records_again": again}
 
 
 def options(arguments):

@@ -23,7 +23,7 @@ def measured_in_turn(repository, tmp_path, monkeypatch):
     def command_with(*measurements):
         left, tests = list(measurements), []
 
-        def alternating(sides, arguments, chosen):
+        def alternating(sides, arguments, chosen, earlier):
             tests.append(chosen)
             return left.pop(0)
 
@@ -126,6 +126,44 @@ def test_sides_take_turns_at_being_first(repository, tmp_path, monkeypatch):
     assert command.main(["HEAD^", "--json", str(tmp_path / "found.json")], root) == 0
     assert seen[:6] == ["base", "head", "head", "base", "base", "head"]
     assert len(seen) == 2 * command.ROUNDS
+
+
+def test_a_job_that_is_cut_short_keeps_every_round(repository, tmp_path, monkeypatch):
+    root, commit = repository
+    commit(0.002)
+    commit(0.002)
+    seeds = itertools.count()
+
+    def measure(side, tests, options):
+        if (seed := next(seeds)) == 2 * command.ROUNDS + 3:
+            raise RuntimeError("cut short in the second round of the second measurement")
+        return process(seed, 1.3 if side.name == "head" else 1.0)
+
+    monkeypatch.setattr(command, "measure", measure)
+    path = tmp_path / "found.json"
+    with pytest.raises(RuntimeError, match="cut short"):
+        command.main(["HEAD^", "--json", str(path)], root)
+    found = json.loads(path.read_text())
+    (again,) = found["records_again"]
+    assert {side: len(of_side) for side, of_side in found["records"].items()} == {"base": 12, "head": 12}
+    assert {side: len(of_side) for side, of_side in again.items()} == {"base": 1, "head": 1}
+
+
+def test_times_of_other_precisions_are_shown_and_pass(measured_in_turn, tmp_path, capsys):
+    status, found, tests = measured_in_turn(runs(1.3, head={"precision": "tf32x3"}))
+    # nothing to measure again
+    assert (status, tests) == (0, [["tests/speed"]])
+    reason = "both must have the same precision; base has 'ieee', head 'tf32x3'; time both on one device"
+    result = found["results"][0]
+    assert (result["verdict"], result["reason"], result["ratio"]) == ("not comparable", reason, None)
+    assert found["records"]["head"]
+    first, *_ = (tmp_path / "page.md").read_text().split("\n\n")
+    assert first == "## Passed: 0 compared, none slower, 2 not comparable"
+    (row, *_) = [line for line in (tmp_path / "page.md").read_text().splitlines() if "`quick/torch" in line]
+    assert row.endswith(f"| · | · | not comparable: {reason} | 1.0e-07 | 1.0e-07 |")
+    printed = capsys.readouterr().out
+    assert f"::warning title=not comparable::quick/torch/forward: {reason}\n" in printed
+    assert "not comparable: both" in " ".join(printed.split())
 
 
 @pytest.mark.parametrize("lost", ["base", "head"])
