@@ -16,6 +16,7 @@ from ndbench.verify.parallel import run_in_processes
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases, elsewhere, run
+from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge the implementations of network deconvolution's operations against independent truth.
 Exits with 0 if every check passed or was not run for a stated reason, 1 if any failed or nothing could be judged,
@@ -121,16 +122,6 @@ def _in_the_interpreter(arguments: argparse.Namespace) -> int:
     options += ["--json", arguments.json] if arguments.json else []
     program = [sys.executable, "-m", "ndbench.verify", *options]
     return subprocess.run(program, env={**os.environ, "TRITON_INTERPRET": "1"}, check=False).returncode
-
-
-def obstacle_to(path: Path) -> str:
-    """What keeps the file from being written; better known before minutes of work than after."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
 
 
 @contextmanager

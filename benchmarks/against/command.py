@@ -23,7 +23,7 @@ from benchmarks.against import summary
 from benchmarks.against.judgement import REPEATS, confirmed, judged
 from benchmarks.against.merging import latest, merged, theirs
 from benchmarks.against.sides import SUITE, Side, Unusable, checked_out, informed, is_first, known, measure, resolved
-from ndbench.bench.command import require_writable
+from ndbench.writing import obstacle_to
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 12
@@ -70,10 +70,8 @@ def refused(arguments, has_base):
     if not has_base:
         return f"there is no commit {arguments.base!r} here; fetch it, or name another"
     for path in filter(None, (arguments.json, arguments.summary)):
-        try:
-            require_writable(path)
-        except OSError as error:
-            return f"cannot write {path}: {error.strerror}"
+        if obstacle := obstacle_to(path):
+            return f"cannot write {path}: {obstacle}"
     return ""
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from ndbench.environment import environment
 from ndbench.progress import Steps
 from ndbench.timing import Incomparable
 from ndbench.timing.comparison import EFFECTIVE
+from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Time implementations side by side, with their errors, their memory and the fraction of the hardware's
 floor that they reach: flops of the cheapest algorithm over the rate of a large product, or bytes over that of a large
@@ -67,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
         rows, left_out = _run(chosen, arguments, steps)
     if left_out:
         steps.console.print(
-            f"not run, since {arguments.seconds:.0f} s were over: {', '.join(left_out)}", highlight=False, markup=False
+            f"not run, since {arguments.seconds:g} s were over: {', '.join(left_out)}", highlight=False, markup=False
         )
     if base:
         _show_changes(steps.console, base, rows)
@@ -116,14 +117,15 @@ def _prepared(arguments: argparse.Namespace) -> Stored | None:
             f"--rounds must be at least {EFFECTIVE}, since fewer samples decide nothing; got {arguments.rounds}"
         )
     # NaN is no number of seconds
-    if not arguments.seconds >= 0:
-        raise Misuse(f"--seconds must be a number of seconds, 0 or more; got {arguments.seconds:g}")
+    if not arguments.seconds > 0:
+        raise Misuse(f"--seconds must be a number of seconds above 0, such as 420; got {arguments.seconds:g}")
     if arguments.plot:
-        _attempt(plot.require_format, arguments.plot, "--plot")
+        _require_format(arguments.plot)
     stored = _stored(arguments.compare, arguments.device) if arguments.compare else None
-    # last, since it makes the files
+    # last, since it makes the folders
     for path in filter(None, (arguments.json, arguments.plot)):
-        _attempt(require_writable, path, "cannot write")
+        if obstacle := obstacle_to(Path(path)):
+            raise Misuse(f"cannot write {path}: {obstacle}")
     return stored
 
 
@@ -136,28 +138,11 @@ def _stored(path: str, device: str) -> Stored:
     return stored
 
 
-def _attempt(check: Callable[[Path], None], path: str, what: str) -> None:
+def _require_format(path: str) -> None:
     try:
-        check(Path(path))
-    except (OSError, ValueError, ImportError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Misuse(f"{what} {path}: {reason}") from error
-
-
-def require_writable(path: Path) -> None:
-    """Make a file and its folder where there are none, so that what is found later can be written.
-
-    Args:
-        path: of the file, whose content stays.
-
-    Raises:
-        OSError: if there is no right to, or something else of that name.
-
-    Example:
-        >>> require_writable(Path("/dev/null"))
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.open("a").close()
+        plot.require_format(Path(path))
+    except (ValueError, ImportError) as error:
+        raise Misuse(f"--plot {path}: {error}") from error
 
 
 def _show_changes(console: Console, base: Stored, rows: Sequence[Row]) -> None:

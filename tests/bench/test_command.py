@@ -41,8 +41,14 @@ def test_it_is_shown_drawn_and_compared_with_the_stored_run(stored, tmp_path, ca
 
 
 def test_workloads_that_would_begin_too_late_are_named(capsys):
-    assert main([*FEW, "--seconds", "0"]) == 1
-    assert "not run, since 0 s were over: newton_schulz-T5-n32-b16" in capsys.readouterr().out
+    assert main([*FEW, "--seconds", "1e-9"]) == 1
+    assert "not run, since 1e-09 s were over: newton_schulz-T5-n32-b16" in capsys.readouterr().out
+
+
+def test_a_run_that_measures_nothing_leaves_no_file(tmp_path):
+    files = ["--json", str(tmp_path / "times.json"), "--plot", str(tmp_path / "picture.png")]
+    assert main([*FEW, "--seconds", "1e-9", *files]) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_contender_fails_the_run(monkeypatch, capsys):
@@ -74,8 +80,9 @@ def test_the_list_names_every_workload(device, capsys):
     [
         (["--workload", "nothing"], "no workload matches; there are newton_schulz-T5-n32-b16"),
         (["--rounds", "6"], "--rounds must be at least 7, since fewer samples decide nothing; got 6"),
-        (["--seconds", "-1"], "--seconds must be a number of seconds, 0 or more; got -1"),
-        (["--seconds", "nan"], "--seconds must be a number of seconds, 0 or more; got nan"),
+        (["--seconds", "0"], "--seconds must be a number of seconds above 0, such as 420; got 0"),
+        (["--seconds", "-1"], "--seconds must be a number of seconds above 0, such as 420; got -1"),
+        (["--seconds", "nan"], "--seconds must be a number of seconds above 0, such as 420; got nan"),
         (["--compare", "/nowhere/base.json"], "cannot compare with /nowhere/base.json: No such file"),
         (["--plot", "picture"], "--plot picture: the name must end in one of"),
         (["--json", "/dev/null/times.json"], "cannot write /dev/null/times.json: "),
@@ -90,6 +97,12 @@ def test_what_is_refused_leaves_no_file(tmp_path, capsys):
     new = tmp_path / "new" / "times.json"
     assert main(["--json", str(new), "--compare", str(tmp_path / "missing.json")]) == 2
     assert "cannot compare with" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_files_neither_is_left_if_one_cannot_be_written(tmp_path, capsys):
+    assert main(["--json", str(tmp_path / "times.json"), "--plot", "/dev/null/picture.png"]) == 2
+    assert "cannot write /dev/null/picture.png: File exists" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ndbench.arguments import positive
-from ndbench.verify.command import add_times, obstacle_to, threads_set, times_of
+from ndbench.verify.command import add_times, threads_set, times_of
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import TIERS, Selection, UnknownName, cases, run
 from ndbench.verify.scaling.document import markdown
 from ndbench.verify.scaling.suite import CHECKS
+from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge how flops and memory grow with kernel size, block, channels, pixels and order, and report how
 times do. Exits with 0 if every law is kept, 1 if any is not or nothing could be judged, 2 for wrong usage."""
