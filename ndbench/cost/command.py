@@ -28,6 +28,8 @@ except for factorizations, numpy and scipy, which are estimated and marked so. E
 
 MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
+EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
+"""Of sizes, by how many numbers there are."""
 OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "ceilings")
 """Options that a network does not have."""
 
@@ -79,9 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         sheet, found = of_layer(arguments) if arguments.layer else of_networks(arguments)
         if arguments.json:
-            path = Path(arguments.json)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(found, indent=1) + "\n")
+            save(Path(arguments.json), found)
     except (ValueError, TypeError, OSError) as error:
         print(f"ndbench cost: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -90,6 +90,15 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         Console(width=None if sys.stdout.isatty() else 180).print(sheet.rich(), highlight=False)
     return 0
+
+
+def save(path: Path, found: dict[str, Any]) -> None:
+    """Write all numbers."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
@@ -179,6 +188,8 @@ def ceilings_of(text: str) -> Ceilings:
         return measured("cpu")
     try:
         return Ceilings(**json.loads(Path(text).read_text())["ceilings"])
+    except OSError as error:
+        raise ValueError(f"cannot read {text}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{text} holds no ceilings as `ndbench bench --json` writes them") from error
 
@@ -195,7 +206,8 @@ def sizes(*counts: int) -> Any:
         parts = text.split("x")
         if len(parts) not in counts or not all(part.isdecimal() for part in parts):
             shown = " or ".join("x".join(["number"] * count) for count in counts)
-            raise argparse.ArgumentTypeError(f"must be {shown}; got {text!r}")
+            examples = " or ".join(EXAMPLES[count] for count in counts)
+            raise argparse.ArgumentTypeError(f"must be {shown}, such as {examples}; got {text!r}")
         return tuple(map(int, parts))
 
     return read

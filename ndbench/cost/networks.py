@@ -31,41 +31,41 @@ def vgg16(shape: Shape) -> Iterator[Named]:
     """The 13 convolutions of VGG-16, configuration D."""
     for stage, (count, outputs) in enumerate(VGG16, start=1):
         for number in range(1, count + 1):
-            conv = Convolution.of(shape, outputs, 3, padding=1)
-            yield f"conv{stage}_{number}", conv
+            name, conv = layer(f"conv{stage}_{number}", shape, outputs, 3, padding=1)
+            yield name, conv
             shape = after(conv)
         shape = pooled(shape, 2)
 
 
 def resnet18(shape: Shape) -> Iterator[Named]:
     """The 20 convolutions of ResNet-18, its 3 shortcuts of 1 x 1 included."""
-    stem = Convolution.of(shape, 64, 7, stride=2, padding=3)
-    yield "conv1", stem
+    name, stem = layer("conv1", shape, 64, 7, stride=2, padding=3)
+    yield name, stem
     shape = pooled(after(stem), 3, padding=1)
     for stage, (outputs, stride) in enumerate(RESNET18, start=2):
         for block, step in enumerate((stride, 1), start=1):
-            first = Convolution.of(shape, outputs, 3, stride=step, padding=1)
-            yield f"conv{stage}_{block}.1", first
-            yield f"conv{stage}_{block}.2", Convolution.of(after(first), outputs, 3, padding=1)
+            name, first = layer(f"conv{stage}_{block}.1", shape, outputs, 3, stride=step, padding=1)
+            yield name, first
+            yield layer(f"conv{stage}_{block}.2", after(first), outputs, 3, padding=1)
             if step > 1:
-                yield f"conv{stage}_{block}.shortcut", Convolution.of(shape, outputs, 1, stride=step)
+                yield layer(f"conv{stage}_{block}.shortcut", shape, outputs, 1, stride=step)
             shape = after(first)
 
 
 def densenet121(shape: Shape) -> Iterator[Named]:
     """The 120 convolutions of DenseNet-121."""
-    stem = Convolution.of(shape, 64, 7, stride=2, padding=3)
-    yield "conv1", stem
+    name, stem = layer("conv1", shape, 64, 7, stride=2, padding=3)
+    yield name, stem
     shape = pooled(after(stem), 3, padding=1)
     for block, layers in enumerate(DENSENET121, start=1):
         for number in range(1, layers + 1):
-            narrow = Convolution.of(shape, BOTTLENECK * GROWTH, 1)
-            yield f"block{block}_{number}.1", narrow
-            yield f"block{block}_{number}.2", Convolution.of(after(narrow), GROWTH, 3, padding=1)
+            name, narrow = layer(f"block{block}_{number}.1", shape, BOTTLENECK * GROWTH, 1)
+            yield name, narrow
+            yield layer(f"block{block}_{number}.2", after(narrow), GROWTH, 3, padding=1)
             shape = (shape[0], shape[1] + GROWTH, *shape[2:])
         if block < len(DENSENET121):
-            transition = Convolution.of(shape, shape[1] // 2, 1)
-            yield f"transition{block}", transition
+            name, transition = layer(f"transition{block}", shape, shape[1] // 2, 1)
+            yield name, transition
             shape = pooled(after(transition), 2)
 
 
@@ -93,6 +93,16 @@ def convolutions(name: str, shape: Shape) -> list[Named]:
     """
     (first, conv), *rest = NETWORKS[name](shape)
     return [(first, replace(conv, input_gradient=False)), *rest]
+
+
+def layer(name: str, shape: Shape, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0) -> Named:
+    """A convolution with its name; refuses an input that pooling has left no pixel of."""
+    if min(shape[2:]) < 1:
+        raise ValueError(
+            f"{name}: the images are too small for the network, whose input here is {'x'.join(map(str, shape))};"
+            " give larger ones"
+        )
+    return name, Convolution.of(shape, outputs, kernel, stride=stride, padding=padding)
 
 
 def after(conv: Convolution) -> Shape:

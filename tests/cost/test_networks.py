@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_only_the_first_convolution_is_without_gradient(name):
     assert len({layer for layer, _ in found}) == len(found)
 
 
-def test_images_that_become_too_small_are_refused():
-    with pytest.raises(ValueError, match="must not be empty"):
-        convolutions("vgg16", (1, 3, 8, 8))
+@pytest.mark.parametrize(
+    ("name", "size", "layer", "given"),
+    [
+        ("vgg16", 8, "conv5_1", "1x512x0x0"),
+        ("densenet121", 8, "block3_1.1", "1x256x0x0"),
+        ("resnet18", 0, "conv1", "1x3x0x0"),
+    ],
+)
+def test_images_that_become_too_small_are_refused(name, size, layer, given):
+    said = f"{layer}: the images are too small for the network, whose input here is {given}; give larger ones"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        convolutions(name, (1, 3, size, size))
