@@ -121,10 +121,8 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     )
     layer = Layer(conv, whitening)
     rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
-    return layer_sheet(layer, rates), {
-        "title": layer_sheet(layer).title,
-        "rows": [row.record() for row in rows_of(layer)],
-    }
+    sheet = layer_sheet(layer, rates)
+    return sheet, {"title": sheet.title, "rows": [row.record() for row in rows_of(layer)]}
 
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:

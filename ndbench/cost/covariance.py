@@ -97,11 +97,6 @@ def im2col_adjoint(shape: Shape, patches: Patches) -> Cost:
     return Cost(im2col_flops(shape, patches))
 
 
-def im2col_autograd(shape: Shape, patches: Patches) -> Cost:
-    """PyTorch's own derivative of the definition: both factors of its product are the patches."""
-    return Cost(2 * im2col_flops(shape, patches))
-
-
 def shifted_adjoint(shape: Shape, patches: Patches) -> Cost:
     """One product for each pair of an offset that reads a pixel and another offset."""
     meets, kernel = classes_of(shape, patches).meets, patches.offsets

@@ -134,14 +134,6 @@ def test_the_public_operation_costs_what_its_algorithm_does(shape):
     assert count(step).flops == sum(cost.flops for cost in models)
 
 
-def test_autograd_through_the_definition():
-    geometry = Geometry((2, 4, 7, 6), Patches.of(3, block=2))
-    x = geometry.x().requires_grad_()
-    _, cov = im2col(x, geometry.patches)
-    found = count(lambda: cov.sum().backward()).flops
-    assert found == model.im2col_autograd(geometry.shape, geometry.patches).products
-
-
 @pytest.mark.parametrize("k", [1, 3, 5, 7])
 def test_the_interior_of_lagged_is_a_half_plane_of_lags(k):
     # the largest part, for an image much larger than the kernel: (2k - 1)^2 + 1 halves, of 2 N H W C B each
