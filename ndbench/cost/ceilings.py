@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ndbench.cost.model import Cost
 from ndbench.timing import interleaved
 
 PRODUCTS = {"ieee": 1, "tf32x3": 3, "tf32": 1}
@@ -32,6 +33,11 @@ class Ceilings:
         """Seconds below which no implementation can be: the longer of its arithmetic and its traffic."""
         rate = self.flops["ieee" if precision == "ieee" else "tf32"]
         return max(flops * PRODUCTS[precision] / rate, moved / self.bytes)
+
+
+def floor_of(sides: tuple[Cost, Cost], ceilings: Ceilings) -> float:
+    """Seconds below which forward and backward, one after the other, cannot be: a floor, no prediction of a time."""
+    return sum(ceilings.floor(cost.flops, cost.moved, "ieee") for cost in sides)
 
 
 def measured(device: str, rounds: int = 10) -> Ceilings:

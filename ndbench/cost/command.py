@@ -30,7 +30,7 @@ MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
 EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
 """Of sizes, by how many numbers there are."""
-OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "ceilings")
+OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first")
 """Options that a network does not have."""
 
 
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=MEASURE,
         metavar="BENCH.json",
-        help="for a layer also the milliseconds that forward and backward cannot be below, from the rates of a large"
+        help="also the milliseconds that forward and backward cannot be below, from the rates of a large"
         " product and a large copy: measured now on this CPU, or those that `ndbench bench --json` wrote",
     )
 
@@ -122,12 +122,13 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     layer = Layer(conv, whitening)
     rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
     sheet = layer_sheet(layer, rates)
-    return sheet, {"title": sheet.title, "rows": [row.record() for row in rows_of(layer)]}
+    return sheet, {"title": sheet.title, "rows": [row.record(rates) for row in rows_of(layer)]}
 
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     """The table of every layer, or of totals where there are several networks, inputs or settings."""
     refuse(arguments, OF_A_LAYER, "--network")
+    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
     combinations = [
         ([name, "x".join(map(str, shape)), str(whitening.block), str(whitening.sampling)], layers)
         for name, shape in product(arguments.network, arguments.input or [IMAGES])
@@ -135,15 +136,15 @@ def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     ]
     data = [
         {"network": name, "input": shape, "block": int(block), "sampling": int(sampling)}
-        | {"total": Totals.of(layers).record()}
-        | {"layers": [{"name": layer.name, **Totals.of([layer]).record()} for layer in layers]}
+        | {"total": Totals.of(layers, rates).record()}
+        | {"layers": [{"name": layer.name, **Totals.of([layer], rates).record()} for layer in layers]}
         for (name, shape, block, sampling), layers in combinations
     ]
     if len(combinations) > 1:
-        return totals_sheet(combinations), {"networks": data}
+        return totals_sheet(combinations, rates), {"networks": data}
     (((name, shape, block, sampling), layers),) = combinations
     title = f"{name} on {shape}, blocks up to {block}, sampling {sampling}, T = {arguments.steps}"
-    return network_sheet(title, layers), {"networks": data}
+    return network_sheet(title, layers, rates), {"networks": data}
 
 
 def refuse(arguments: argparse.Namespace, names: Sequence[str], there: str) -> None:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ndbench.cost import covariance, memory, roots
-from ndbench.cost.ceilings import Ceilings
+from ndbench.cost.ceilings import Ceilings, floor_of
 from ndbench.cost.geometry import Layer
 from ndbench.cost.layer import algorithm_of, convolution, convolution_backward, folding, folding_backward, law, parts
 from ndbench.cost.model import Cost
@@ -42,8 +42,8 @@ class Row:
         """Forward and backward together."""
         return self.forward + self.backward
 
-    def record(self) -> dict[str, Any]:
-        """Plain data."""
+    def record(self, ceilings: Ceilings | None = None) -> dict[str, Any]:
+        """Plain data, with the floor in seconds where rates are known."""
         sides = {"forward": self.forward, "backward": self.backward}
         costs = {
             name: {"products": cost.products, "estimated": cost.estimated, "bytes": cost.moved}
@@ -56,6 +56,7 @@ class Row:
             "law": self.law,
             "memory": self.memory,
             "exact": self.both.exact,
+            **({"floor": floor_of((self.forward, self.backward), ceilings)} if ceilings else {}),
         }
 
 
@@ -132,7 +133,7 @@ def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
 
 def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
     """The cells of one row."""
-    floor = [f"{1e3 * floor_of(row, ceilings):.3g}"] if ceilings else []
+    floor = [f"{1e3 * floor_of((row.forward, row.backward), ceilings):.3g}"] if ceilings else []
     return [
         row.operation,
         row.algorithm,
@@ -146,11 +147,6 @@ def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
         "=" if row.both.exact else "≈",
         *floor,
     ]
-
-
-def floor_of(row: Row, ceilings: Ceilings) -> float:
-    """Seconds below which forward and backward cannot be: a floor, no prediction of a time."""
-    return sum(ceilings.floor(cost.flops, cost.moved, "ieee") for cost in (row.forward, row.backward))
 
 
 def title_of(layer: Layer) -> str:

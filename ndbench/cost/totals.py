@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ndbench.cost.ceilings import Ceilings, floor_of
 from ndbench.cost.geometry import Layer
 from ndbench.cost.layer import algorithm_of, law, parts
 from ndbench.cost.model import Cost
@@ -13,6 +14,12 @@ BESIDE = ("covariance", "root", "folding")
 """Parts of a layer that a convolution does not have."""
 
 COLUMNS = ("cov", "root", "fold", "all three", "conv", "of conv", "forward of conv", "of law", "")
+
+FLOORS = ("all three, ms", "conv, ms")
+
+FLOOR = (
+    "ms: below which, at the rates measured, they cannot be, forward and backward: the roofline of each part in turn"
+)
 
 MEANING = (
     "Gflop of a step of training, forward and backward; forward of conv: all three over the convolution, forward alone;"
@@ -30,15 +37,17 @@ class Totals:
         cheaper: in how many of them covariance, root and folding together take fewer flops than the convolution.
         parts: forward and backward of each part.
         law: flops of the paper's law, forward.
+        floors: seconds below which each part cannot be; empty where no rates are known.
     """
 
     layers: int
     cheaper: int
     parts: dict[str, tuple[Cost, Cost]]
     law: int
+    floors: dict[str, float]
 
     @classmethod
-    def of(cls, layers: Sequence[Layer]) -> "Totals":
+    def of(cls, layers: Sequence[Layer], ceilings: Ceilings | None = None) -> "Totals":
         """Those of these layers, one at least."""
         found = [parts(layer) for layer in layers]
         together = {
@@ -46,7 +55,8 @@ class Totals:
             for name in found[0]
         }
         cheaper = sum(sum(flops(one[name]) for name in BESIDE) < flops(one["convolution"]) for one in found)
-        return cls(len(layers), cheaper, together, sum(sum(law(layer)) for layer in layers))
+        floors = {name: sum(floor_of(one[name], ceilings) for one in found) for name in found[0]} if ceilings else {}
+        return cls(len(layers), cheaper, together, sum(sum(law(layer)) for layer in layers), floors)
 
     @property
     def beside(self) -> int:
@@ -68,12 +78,22 @@ class Totals:
         return sum(self.parts[name][0].flops for name in names)
 
     def record(self) -> dict[str, Any]:
-        """Plain data: flops of each part."""
+        """Plain data: flops and bytes of each part, and its floor in seconds where rates are known."""
         sides = {name: {"forward": one.flops, "backward": other.flops} for name, (one, other) in self.parts.items()}
-        return {"layers": self.layers, "cheaper": self.cheaper, "flops": sides, "law": self.law, "exact": self.exact}
+        moved = {name: {"forward": one.moved, "backward": other.moved} for name, (one, other) in self.parts.items()}
+        return {
+            "layers": self.layers,
+            "cheaper": self.cheaper,
+            "flops": sides,
+            "bytes": moved,
+            "law": self.law,
+            "exact": self.exact,
+            **({"floor": self.floors} if self.floors else {}),
+        }
 
     def cells(self) -> list[str]:
-        """Of `COLUMNS`."""
+        """Of `COLUMNS`, and of `FLOORS` where rates are known."""
+        seconds = [sum(self.floors[name] for name in BESIDE), self.floors["convolution"]] if self.floors else []
         return [
             *(billions(flops(self.parts[name])) for name in BESIDE),
             billions(self.beside),
@@ -82,6 +102,7 @@ class Totals:
             share(self.forward(*BESIDE), self.forward("convolution")),
             share(self.forward("covariance", "root"), self.law),
             "=" if self.exact else "≈",
+            *(f"{1e3 * second:.3g}" for second in seconds),
         ]
 
 
@@ -90,14 +111,24 @@ def flops(sides: tuple[Cost, Cost]) -> int:
     return sides[0].flops + sides[1].flops
 
 
-def network_sheet(title: str, layers: Sequence[Layer]) -> Sheet:
+def network_sheet(title: str, layers: Sequence[Layer], ceilings: Ceilings | None = None) -> Sheet:
     """One row a layer, and the totals."""
-    columns = ["layer", "input", "kernel", "B", "F", "algorithm", *COLUMNS]
-    total = Totals.of(layers)
-    rows = [[*described(layer), *Totals.of([layer]).cells()] for layer in layers]
+    columns = ["layer", "input", "kernel", "B", "F", "algorithm", *columns_of(ceilings)]
+    total = Totals.of(layers, ceilings)
+    rows = [[*described(layer), *Totals.of([layer], ceilings).cells()] for layer in layers]
     cheaper = f"all three together take less than the convolution in {total.cheaper} of {total.layers} layers"
     rows.append(["total", *[""] * 5, *total.cells()])
-    return Sheet(title, columns, rows, words=6, notes=[MEANING, cheaper])
+    return Sheet(title, columns, rows, words=6, notes=[*meanings(ceilings), cheaper])
+
+
+def columns_of(ceilings: Ceilings | None) -> list[str]:
+    """Those of `Totals.cells`."""
+    return [*COLUMNS, *(FLOORS if ceilings else ())]
+
+
+def meanings(ceilings: Ceilings | None) -> list[str]:
+    """What the columns mean."""
+    return [MEANING, *([FLOOR] if ceilings else [])]
 
 
 def described(layer: Layer) -> list[str]:
@@ -108,10 +139,12 @@ def described(layer: Layer) -> list[str]:
     return [layer.name, size, kernel, str(layer.block), str(layer.order), algorithm_of(layer)]
 
 
-def totals_sheet(combinations: Sequence[tuple[Sequence[str], Sequence[Layer]]]) -> Sheet:
+def totals_sheet(
+    combinations: Sequence[tuple[Sequence[str], Sequence[Layer]]], ceilings: Ceilings | None = None
+) -> Sheet:
     """One row for each network, input and setting."""
-    columns = ["network", "input", "B", "sampling", "cheaper", *COLUMNS]
-    found = [(words, Totals.of(layers)) for words, layers in combinations]
+    columns = ["network", "input", "B", "sampling", "cheaper", *columns_of(ceilings)]
+    found = [(words, Totals.of(layers, ceilings)) for words, layers in combinations]
     rows = [[*words, f"{total.cheaper} of {total.layers}", *total.cells()] for words, total in found]
     cheaper = "cheaper: layers in which all three together take less than the convolution"
-    return Sheet("deconvolution beside convolution", columns, rows, words=5, notes=[MEANING, cheaper])
+    return Sheet("deconvolution beside convolution", columns, rows, words=5, notes=[*meanings(ceilings), cheaper])

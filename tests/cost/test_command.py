@@ -92,6 +92,19 @@ def test_json_holds_all_numbers(capsys, tmp_path):
     assert len(network["layers"]) == network["total"]["layers"] == 13
 
 
+def test_a_network_has_the_floors_of_its_layers(capsys, tmp_path):
+    rates, found = tmp_path / "bench.json", tmp_path / "cost.json"
+    rates.write_text(json.dumps({"ceilings": {"bytes": 1e30, "flops": {"ieee": 1e9, "tf32": 1e9}}}))
+    options = ("--network", "vgg16", "--input", "1x3x32x32", "--ceilings", str(rates), "--json", str(found))
+    assert "| all three, ms | conv, ms |" in printed(capsys, *options, "--markdown")
+    (network,) = json.loads(found.read_text())["networks"]
+    flops, floor = network["total"]["flops"]["convolution"], network["total"]["floor"]["convolution"]
+    # at such a rate of copies only the arithmetic counts
+    assert floor == pytest.approx(sum(flops.values()) / 1e9)
+    assert floor == pytest.approx(sum(layer["floor"]["convolution"] for layer in network["layers"]))
+    assert "| all three, ms | conv, ms |" in printed(capsys, *options, "--block", "16", "64", "--markdown")
+
+
 def test_floors_from_rates_of_a_run(capsys, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"ceilings": {"bytes": 1e9, "flops": {"ieee": 1e9, "tf32": 1e9}}}))
@@ -161,7 +174,6 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         (["--network", "nowhere.py:net"], "there is no file 'nowhere.py'"),
         (["--network", "vgg16", "--input", "1x3x8x8"], "conv5_1: the images are too small for the network"),
         (["--network", "vgg16", "--out", "3", "--stride", "2"], "--out, --stride has no meaning with --network"),
-        (["--network", "vgg16", "--ceilings"], "--ceilings has no meaning with --network"),
         ([*LAYER, "--input", "1x3x8x8"], "--input has no meaning with --layer"),
     ],
 )
