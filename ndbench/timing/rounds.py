@@ -17,8 +17,8 @@ from ndbench.timing.warmth import until_steady
 
 Function = Callable[[], Any]
 
-FEWEST = 15
-"""Samples that a slow function has as well: the lower quartile of fewer is noise."""
+FEWEST, FEWEST_ON_GPU = 15, 30
+"""Samples that a slow function has as well: the lower quartile of fewer is noise, and on a GPU they cost little."""
 
 
 def interleaved(
@@ -39,7 +39,7 @@ def interleaved(
             until its clocks are steady (`ndbench.timing.warmth`).
         device: "cpu" or "cuda", where they compute.
         rounds: at least 2.
-        enough: seconds after which a function takes part in no further round, if it has 15 samples.
+        enough: seconds after which a function takes part in no further round, if it has 15 samples, on a GPU 30.
         clock: of the CPU, in seconds; `time.process_time` counts those that the process had, of all its threads
             together, which tells more than the time of day on one thread of a machine shared with others.
 
@@ -80,7 +80,7 @@ def in_turns(
         take: seconds of one call.
         how: what the provenance says of it; "timed_on" is "cpu" where there are no clocks to raise.
         rounds: at least 2.
-        enough: seconds after which a function takes part in no further round, if it has 15 samples.
+        enough: seconds after which a function takes part in no further round, if it has 15 samples, on a GPU 30.
         captured: whether the functions replay graphs.
 
     Raises:
@@ -95,10 +95,11 @@ def in_turns(
         raise ValueError(f"interleaved: rounds must be at least 2; got {rounds}")
     gpu = how["timed_on"] != "cpu"
     warmth = until_steady(partial(_turn, list(functions.values()), gpu), gpu=gpu)
+    fewest = FEWEST_ON_GPU if gpu else FEWEST
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for order in orders(list(functions), rounds):
         for name in order:
-            if len(samples[name]) < FEWEST or sum(samples[name]) < enough:
+            if len(samples[name]) < fewest or sum(samples[name]) < enough:
                 samples[name].append(take(functions[name]))
     # asked now, when the clocks of a GPU are those of the work
     provenance, together = {**environment(), **how, "warm_up": warmth}, uuid.uuid4().hex

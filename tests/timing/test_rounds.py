@@ -89,6 +89,13 @@ def test_a_slow_function_takes_part_in_fifteen_rounds():
     assert {name: len(samples.seconds) for name, samples in found.items()} == {"slow": 15, "quick": 22}
 
 
+def test_on_a_gpu_it_takes_part_in_thirty(monkeypatch):
+    monkeypatch.setattr(rounds_module, "_turn", lambda functions, gpu: None)
+    monkeypatch.setattr(rounds_module, "until_steady", lambda turn, gpu: {})
+    found = rounds_module.in_turns({"slow": list}, lambda function: 1.0, {"timed_on": "cuda"}, 40, enough=2)
+    assert len(found["slow"].seconds) == 30
+
+
 def test_the_process_does_not_count_sleep():
     found = interleaved({"asleep": lambda: time.sleep(0.02)}, "cpu", rounds=5, clock=time.process_time)
     assert found["asleep"].typical < 0.01
