@@ -60,7 +60,7 @@ def _observer(layer: Whitening) -> Any:
 
 
 def _see(observer: Whitening, input: Tensor) -> None:
-    observer.mean_and_root(input)
+    observer.mean_and_root(observer.batched(input))
 
 
 def _absorb(layer: Any, observer: Any) -> None:

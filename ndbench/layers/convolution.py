@@ -73,8 +73,8 @@ class Deconv2d(Whitening, nn.Conv2d):
             or `eval` raise later.
 
     Shape:
-        input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where it
-        has more than one patch; of a single patch mean and D are x and eps^(-1/2) I, and y = b.
+        input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where
+        more than one of its patches is counted; of a single one mean and D are x and eps^(-1/2) I, and y = b.
 
     Example:
         >>> import torch
@@ -171,10 +171,14 @@ class Deconv2d(Whitening, nn.Conv2d):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
+    def batched(self, x: Tensor) -> Tensor:
+        """An image alone is a batch of one."""
+        return x[None] if x.ndim == 3 else x
+
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the input's whitened patches."""
         self.check_input(input, self.in_channels, -3, self.weight)
-        weight, bias = self.fold_for(input[None] if input.ndim == 3 else input)
+        weight, bias = self.fold_for(self.batched(input))
         return functional.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

@@ -28,7 +28,7 @@ class Memo:
         with full_precision(given[0].device):
             if any(_is_passing(source) for source in given):
                 return compute()
-            key = tuple(None if s is None else (s.data_ptr(), s._version, s.dtype, s.device) for s in sources)
+            key = tuple(None if s is None else _identity(s) for s in sources)
             kept = self.kept
             if kept is None or key != kept[0]:
                 # what inference mode makes could not be part of a graph later
@@ -39,6 +39,11 @@ class Memo:
 
     def __reduce__(self) -> tuple[type["Memo"], tuple[()]]:
         return Memo, ()
+
+
+def _identity(source: Tensor) -> tuple[Any, ...]:
+    """What tells a tensor from others, views of the same memory among them, and from itself before a write."""
+    return source.data_ptr(), source.shape, source.stride(), source._version, source.dtype, source.device
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -121,8 +121,10 @@ class Plan:
 
     @property
     def exact(self) -> bool:
-        """Whether evaluation is known to stay what it is: nothing is removed, or was traced apart."""
+        """Whether evaluation is known to stay: nothing is removed, traced apart, or folded on half a trace."""
         kinds = [outcome.kind for outcome in self.outcomes.values()]
+        if FOLDED in kinds and self.wiring.partial:
+            return False
         return IDENTITY not in kinds and all(self._apart(name) is None for name in self.outcomes)
 
     def _apart(self, name: str) -> str | None:

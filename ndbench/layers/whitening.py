@@ -15,6 +15,9 @@ from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
 
+CAST = {torch.float32, torch.float16, torch.bfloat16}
+"""Types that autocast makes one of."""
+
 
 class Whitening(nn.Module):
     """A layer that whitens its input by the statistics of the batch, or by their running averages.
@@ -58,7 +61,8 @@ class Whitening(nn.Module):
         self.register_buffer(self._second, torch.empty(*leading, order, order, **where) if tracked else None)
         count = torch.tensor(0, dtype=torch.long, device=mean.device) if tracked else None
         self.register_buffer("num_batches_tracked", count)
-        self.register_buffer("faulty", torch.tensor(False, device=mean.device), persistent=False)
+        # an integer, since averages of models subtract buffers
+        self.register_buffer("faulty", torch.tensor(0, device=mean.device), persistent=False)
         self._forget()
         self.reset_running_stats()
 
@@ -75,7 +79,7 @@ class Whitening(nn.Module):
             >>> int(layer.num_batches_tracked), bool((layer.running_deconv == torch.eye(27)).all())
             (0, True)
         """
-        self.faulty.fill_(False)
+        self.faulty.zero_()
         if self.running_mean is None or self.num_batches_tracked is None:
             return
         self.running_mean.zero_()
@@ -140,7 +144,8 @@ class Whitening(nn.Module):
         name = type(self).__name__
         if x.ndim < -axis or x.shape[axis] != channels:
             raise ValueError(f"{name}: the input must have {channels} channels; got shape {tuple(x.shape)}")
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        casts = torch.is_autocast_enabled(x.device.type) and {x.dtype, weight.dtype} <= CAST
+        if x.dtype != weight.dtype and not casts:
             raise TypeError(f"{name}: the input must have the weight's type {weight.dtype}; got {x.dtype}; convert one")
 
     def mean_and_root(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -261,10 +266,11 @@ class Whitening(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, or evaluation, once it is known that no batch was faulty; nothing folded is kept."""
-        self.raise_if_faulty()
+        """Switch to training, or evaluation, and raise if a batch was faulty; nothing folded is kept."""
         self._forget()
-        return super().train(mode)
+        changed = super().train(mode)
+        self.raise_if_faulty()
+        return changed
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Convert, with averages in float32 or better, and nothing kept of what was."""
@@ -283,6 +289,25 @@ class Whitening(nn.Module):
         self._forget()
         return self
 
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        """Load, with averages in float32 or better: `assign` puts those of the state dict in their place."""
+        super()._load_from_state_dict(*arguments, **options)
+        for name, buffer in self._buffers.items():
+            if buffer is not None and buffer.is_floating_point():
+                self._buffers[name] = buffer.to(torch.promote_types(buffer.dtype, torch.float32))
+        if self.faulty.is_meta:
+            # not in a state dict
+            self.faulty = torch.zeros_like(self.faulty, device=self._device())
+
+    def _device(self) -> torch.device:
+        """Where the averages or the parameters are."""
+        found = (*self.parameters(recurse=False), self.running_mean, self.faulty)
+        return next(tensor for tensor in found if tensor is not None).device
+
+    def batched(self, x: Tensor) -> Tensor:
+        """The input with a dimension of samples, which some layers do without."""
+        return x
+
     def _forget(self) -> None:
         """Keep nothing that evaluation computed."""
         self._root, self._fold = Memo(), Memo()
@@ -296,7 +321,7 @@ class Whitening(nn.Module):
             ValueError: once for all such batches.
         """
         if not self.faulty.is_meta and self.faulty:
-            self.faulty.fill_(False)
+            self.faulty.zero_()
             self.refuse("a batch held NaN, infinities, or numbers whose squares overflow float32")
 
     def refuse(self, message: str) -> NoReturn:

@@ -52,10 +52,12 @@ class Wiring:
     Attributes:
         traces: one or more for every mode.
         opaque: why a module's `forward` cannot be traced, by its name.
+        partial: why it cannot be traced with its optional arguments given.
     """
 
     traces: list[Trace] = field(default_factory=list)
     opaque: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: nn.Module) -> "Wiring":
@@ -64,7 +66,8 @@ class Wiring:
         # what cannot be traced in one mode is taken apart in both
         while before < len(wiring.opaque):
             before = len(wiring.opaque)
-            wiring.traces = [trace for mode in (False, True) for trace in _Follower(wiring.opaque).follow(model, mode)]
+            follower = _Follower(wiring.opaque, wiring.partial)
+            wiring.traces = [trace for mode in (False, True) for trace in follower.follow(model, mode)]
         return wiring
 
     def doubt(self, name: str) -> str | None:
@@ -143,9 +146,11 @@ class _Follower:
 
     Attributes:
         opaque: why a module cannot be traced, by its name.
+        partial: why one cannot be traced with its optional arguments given, by its name.
     """
 
     opaque: dict[str, str]
+    partial: dict[str, str]
 
     def follow(self, model: nn.Module, training: bool) -> list[Trace]:
         """The traces of the network, or of its parts where it cannot be traced."""
@@ -197,7 +202,10 @@ class _Follower:
         found, problem = self._trace(module, prefix, defaults)
         if problem or not defaults:
             return found, problem
-        return found + self._trace(module, prefix, {})[0], ""
+        given, obstacle = self._trace(module, prefix, {})
+        if obstacle:
+            self.partial[self._name(prefix)] = obstacle
+        return found + given, ""
 
     def _trace(self, module: nn.Module, prefix: str, arguments: dict[str, Any]) -> tuple[Traces, str]:
         if "forward" in vars(module):

@@ -96,3 +96,9 @@ def test_what_evaluation_does_not_call_has_no_averages():
 def test_bad_data(arguments, message):
     with pytest.raises(ValueError, match=message):
         convert(nn.Sequential(nn.Conv2d(3, 3, 1)), **arguments)
+
+
+def test_an_image_without_a_dimension_of_samples_is_a_batch_of_one():
+    network, x = nn.Sequential(nn.Conv2d(3, 4, 3)), images()
+    alone, together = (convert(network, data=data).model[0] for data in ([x[0]], [x[:1]]))
+    torch.testing.assert_close(alone.running_deconv, together.running_deconv, rtol=0, atol=0)

@@ -79,3 +79,14 @@ def test_what_is_not_floating_point_is_refused_and_not_averaged(training, dtype)
 def test_the_input_has_its_usual_name():
     made, _ = seen(2, 0.0)
     assert torch.equal(made(input=inputs(2)), made(inputs(2)))
+
+
+@pytest.mark.parametrize("axes", LAYERS)
+def test_statistics_are_those_of_the_pixels_that_are_counted(axes):
+    made, x = LAYERS[axes](4, sampling_stride=3, momentum=None), inputs(axes).double()
+    made.double()(x)
+    counted = x[(..., *[slice(None, None, 3)] * axes)].transpose(0, 1).flatten(1)
+    torch.testing.assert_close(made.running_mean, counted.mean(1))
+    everything = LAYERS[axes](4, sampling_stride=1, momentum=None).double()
+    everything(x)
+    assert not torch.allclose(made.running_mean, everything.running_mean)

@@ -113,3 +113,21 @@ def test_channels_that_are_no_outputs_are_not_folded():
 def test_what_is_assumed_of_a_linear_layer_is_told():
     conversion = convert(nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5)))
     assert conversion.replaced[1].reason == "folded into 0, whose output is taken to be (N, C)"
+
+
+class Optional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x, normalize=True):
+        y = self.conv(x)
+        return self.bn(y) if normalize else y
+
+
+def test_a_fold_by_the_optional_arguments_at_their_defaults_alone_is_not_promised():
+    network = trained(Optional)
+    conversion = convert(network)
+    torch.testing.assert_close(conversion.model(images()), network(images()))
+    assert not torch.allclose(conversion.model(images(), normalize=False), network(images(), normalize=False))
+    assert not conversion.exact

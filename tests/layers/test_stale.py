@@ -149,3 +149,16 @@ def test_a_pruned_weight_is_evaluated_as_it_is():
     assert torch.autograd.grad(made(x).square().sum(), made.weight_orig)[0].abs().max() > 0
     before, after = changed(made.weight_orig, made, x)
     torch.testing.assert_close(after, 2 * before)
+
+
+def test_a_view_of_the_old_weight_is_another_weight():
+    layer, x = DeconvLinear(8, 8, bias=False), torch.randn(64, 8)
+    layer(x)
+    evaluated(layer, x)
+    # same address, same version: the first rows, as pruning keeps them, and the transpose
+    layer.weight, layer.out_features = torch.nn.Parameter(layer.weight[:4].detach()), 4
+    assert torch.equal(evaluated(layer, x), afresh(layer, x))
+    square = DeconvLinear(8, 8, bias=False).eval()
+    evaluated(square, x)
+    square.weight = torch.nn.Parameter(square.weight.detach().mT)
+    assert torch.equal(evaluated(square, x), afresh(square, x))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear
 from tests.layers.makers import batches, compiles, every_layer
@@ -370,3 +371,48 @@ def test_before_any_training_evaluation_does_not_whiten(method, running):
     x = torch.randn(2, 16, 6, 6, dtype=torch.float64)
     expected = torch.nn.functional.conv2d(x, made.weight, made.bias)
     torch.testing.assert_close(made(x), expected, rtol=1e-12, atol=1e-12)
+
+
+@every_layer
+def test_models_are_averaged_with_their_buffers(make, shape):
+    layer = make()
+    average = AveragedModel(layer, use_buffers=True)
+    for x in batches(shape, 3, torch.float32):
+        layer(x)
+        average.update_parameters(layer)
+    assert average.module.running_mean.isfinite().all()
+
+
+@every_layer
+def test_a_state_dict_fills_a_layer_that_has_no_memory(make, shape):
+    full, (x,) = make(), batches(shape, 1, torch.float32)
+    full(x)
+    with torch.device("meta"):
+        empty = make()
+    empty.load_state_dict(full.state_dict(), assign=True)
+    assert not empty.faulty.is_meta
+    torch.testing.assert_close(empty.to("cpu").eval()(x), full.eval()(x))
+
+
+@every_layer
+def test_averages_of_16_bits_are_widened_when_they_are_loaded(make, shape):
+    narrow = {name: v.half() if v.is_floating_point() else v for name, v in make().state_dict().items()}
+    layer = make()
+    layer.load_state_dict(narrow, assign=True)
+    assert layer.running_mean.dtype == getattr(layer, layer._second).dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.complex64])
+def test_autocast_does_not_average_what_it_cannot_cast(dtype):
+    layer = Deconv2d(3, 4, 3)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(TypeError, match=f"got {dtype}; convert one"):
+        layer(torch.ones(2, 3, 9, 9).to(dtype))
+    assert layer.num_batches_tracked == 0
+
+
+def test_a_layer_that_reports_a_faulty_batch_has_changed_its_mode():
+    layer = Deconv2d(3, 4, 3)
+    layer.faulty.fill_(1)
+    with pytest.raises(ValueError, match="a batch held NaN"):
+        layer.eval()
+    assert not layer.training
