@@ -144,8 +144,9 @@ class Whitening(nn.Module):
         name = type(self).__name__
         if x.ndim < -axis or x.shape[axis] != channels:
             raise ValueError(f"{name}: the input must have {channels} channels; got shape {tuple(x.shape)}")
-        casts = torch.is_autocast_enabled(x.device.type) and {x.dtype, weight.dtype} <= CAST
-        if x.dtype != weight.dtype and not casts:
+        if x.dtype == weight.dtype:
+            return
+        if not torch.is_autocast_enabled(x.device.type) or not {x.dtype, weight.dtype} <= CAST:
             raise TypeError(f"{name}: the input must have the weight's type {weight.dtype}; got {x.dtype}; convert one")
 
     def mean_and_root(self, x: Tensor) -> tuple[Tensor, Tensor]:
