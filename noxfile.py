@@ -71,7 +71,8 @@ def tests(session: nox.Session) -> None:
         run(session, "pytest", "--benchmark-disable", *session.posargs)
         return
     # what tests/speed times runs once, to be judged: times of two processes at once would say nothing
-    both = ("--numprocesses", "2", "--benchmark-disable")
+    # some tests take a minute: who has none left takes over those of the other
+    both = ("--numprocesses", "2", "--dist", "worksteal", "--benchmark-disable")
     run(session, "pytest", *both, "--cov=ndbench", "--cov=verify", "--cov-report=term")
     run(session, "pytest", *both, "tests/kernels", TRITON_INTERPRET="1")
 
