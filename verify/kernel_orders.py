@@ -1,7 +1,7 @@
 """Values and gradients of kernels at every order: masks, padding and tiles depend on it, and the choice of a kernel.
 
 On a GPU every entry takes all of its steps at every order. Triton's interpreter has no time for that. It takes them at
-one order of each kernel, gradients on several tiles apart, and everywhere else the fewest that run every statement
+one order of each kernel, gradients on tiles apart, and everywhere else the fewest that run every statement
 (`Implementation.fewest`): what T steps add is how often a loop is run, with which numbers, and neither depends on the
 order. Of entries with the same kernels it takes one.
 """
@@ -19,11 +19,11 @@ from ndbench.verify.gradients import roots
 from ndbench.verify.gradients.problems import RootGradientProblem
 from ndbench.verify.verdict import NotRun
 
-ALL_STEPS = (16, 32, 64)
-"""Orders at which the interpreter takes all steps: one for each size of registers, and of scratch with one tile."""
+ALL_STEPS = (16, 32, 64, 96)
+"""Orders at which the interpreter takes all steps: one for each size of registers and of scratch."""
 
-TILED = (96, 144)
-"""The same of scratch with several tiles, and of tiles, for values alone: gradients there would take it a minute."""
+TILED = (144,)
+"""The same of tiles, for values alone: gradients there would take it a minute."""
 
 
 def value(implementation: Implementation, problem: MatrixProblem) -> Measurement:

@@ -23,12 +23,12 @@ def test_correlated_equals_are_called_different_in_less_than_2_of_100_pairs(name
 @pytest.mark.parametrize("samples", [15, 30])
 @pytest.mark.parametrize("name", ["drifting, 0.0", "drifting, 0.7", "drifting, 0.8", "drifting, 0.9"])
 def test_equals_that_drift_and_are_correlated_are_called_different_in_less_than_2_of_100_pairs(name, samples):
-    assert coverage.coverage(BY_NAME[name], 500, samples=samples).alarms < 0.02
+    assert coverage.coverage(BY_NAME[name], 1000, samples=samples).alarms < 0.02
 
 
 def test_they_would_be_called_different_without_the_error_of_their_correlation(monkeypatch):
     monkeypatch.setattr(comparison, "ALONE", 0.0)
-    assert coverage.coverage(BY_NAME["drifting, 0.9"], 400, samples=15).alarms >= 0.02
+    assert coverage.coverage(BY_NAME["drifting, 0.9"], 1000, samples=15).alarms >= 0.02
 
 
 def test_strongly_correlated_equals_would_be_called_different_if_few_could_decide(monkeypatch):
