@@ -2,10 +2,14 @@
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 SMALLEST = 64
 """Order of the shortest side from which oneDNN is asked: below, calling it costs what it saves."""
+
+PLAIN = (Tensor, torch.nn.Parameter, FakeTensor)
+"""Types without behaviour of their own; fake tensors show what is done to real ones."""
 
 
 def unrecorded(*tensors: Tensor) -> bool:
@@ -15,7 +19,7 @@ def unrecorded(*tensors: Tensor) -> bool:
     recording = torch.is_grad_enabled()
     return all(
         t.device.type == "cpu"
-        and type(t) in (Tensor, torch.nn.Parameter)
+        and type(t) in PLAIN
         and not torch._C._functorch.is_functorch_wrapped_tensor(t)
         and not (recording and t.requires_grad)
         for t in tensors

@@ -9,28 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import Progress
 
 from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
+from ndbench.cost.footprints import Sides
 from ndbench.cost.geometry import Convolution, Layer, Whitening
 from ndbench.cost.networks import NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
-from ndbench.cost.table import layer_sheet, rows_of
+from ndbench.cost.table import Row, layer_sheet, rows_of
 from ndbench.cost.totals import Totals, network_sheet, totals_sheet
 from ndbench.cost.tracing import convolutions as traced
 from ndbench.cost.tracing import maker
 from ndbench.covariance.patches import GROUPINGS
 
 DESCRIPTION = """Print what every algorithm of deconvolution costs in flops, bytes and memory, beside the convolution's
-own cost and the paper's law. Nothing is run: counts are functions of shapes, and equal those of PyTorch's flop counter,
-except for factorizations, numpy and scipy, which are estimated and marked so. Exits with 2 for wrong usage."""
+own cost and the paper's law. Nothing is computed: counts are functions of shapes, and equal those of PyTorch's flop
+counter and of the operators of a run, except for factorizations, numpy and scipy, which are estimated and marked so.
+Exits with 2 for wrong usage."""
 
 MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
 EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
 """Of sizes, by how many numbers there are."""
-OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first")
+OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "footprints")
 """Options that a network does not have."""
 
 
@@ -48,9 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layer.add_argument("--out", type=positive, metavar="O", help="channels of its output")
     layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
     layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
-    layer.add_argument("--padding", type=sizes(1, 2), metavar="P", help="at both ends of each axis")
+    layer.add_argument("--padding", type=sizes(1, 2, least=0), metavar="P", help="at both ends of each axis")
     layer.add_argument("--dilation", type=sizes(1, 2), metavar="D", help="between pixels of a patch")
     layer.add_argument("--groups", type=positive, help="of the convolution")
+    layer.add_argument(
+        "--footprints",
+        action="store_true",
+        help="also the bytes that operators move and hold, counted one by one on shapes alone, which takes a minute",
+    )
     layer.add_argument("--first", action="store_true", help="its input needs no gradient, as that of a first layer")
     network = parser.add_argument_group("of a network")
     network.add_argument(
@@ -121,8 +129,19 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     )
     layer = Layer(conv, whitening)
     rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
-    sheet = layer_sheet(layer, rates)
-    return sheet, {"title": sheet.title, "rows": [row.record(rates) for row in rows_of(layer)]}
+    rows = rows_of(layer)
+    taken = footprints_of(rows) if arguments.footprints else None
+    records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
+    sheet = layer_sheet(layer, rows, taken, rates)
+    return sheet, {"title": sheet.title, "rows": records}
+
+
+def footprints_of(rows: Sequence[Row]) -> list[Sides | None]:
+    """What the operators of each row move and hold, with a progress bar on a terminal."""
+    console = Console(stderr=True)
+    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with progress:
+        return [row.footprint() if row.footprint else None for row in progress.track(rows, description="footprints")]
 
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
@@ -198,8 +217,8 @@ def pair(values: Sequence[int]) -> Sequence[int]:
     return values if len(values) == 2 else (*values, *values)
 
 
-def sizes(*counts: int) -> Any:
-    """A reader of numbers with "x" between them."""
+def sizes(*counts: int, least: int = 1) -> Any:
+    """A reader of numbers, none below the least, with "x" between them."""
 
     def read(text: str) -> tuple[int, ...]:
         parts = text.split("x")
@@ -207,6 +226,9 @@ def sizes(*counts: int) -> Any:
             shown = " or ".join("x".join(["number"] * count) for count in counts)
             examples = " or ".join(EXAMPLES[count] for count in counts)
             raise argparse.ArgumentTypeError(f"must be {shown}, such as {examples}; got {text!r}")
-        return tuple(map(int, parts))
+        found = tuple(map(int, parts))
+        if min(found) < least:
+            raise argparse.ArgumentTypeError(f"every number must be at least {least}; got {text!r}")
+        return found
 
     return read

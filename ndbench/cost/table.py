@@ -1,12 +1,14 @@
 """What every algorithm of every operation costs in one layer."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from ndbench.cost import covariance, memory, roots
+from ndbench.cost import covariance, footprints, roots
 from ndbench.cost.ceilings import Ceilings, floor_of
+from ndbench.cost.footprints import Sides
 from ndbench.cost.geometry import Layer
 from ndbench.cost.layer import algorithm_of, convolution, convolution_backward, folding, folding_backward, law, parts
 from ndbench.cost.model import Cost
@@ -14,6 +16,10 @@ from ndbench.cost.sheet import Sheet, billions, megabytes, share
 from ndbench.roots.adjoints.choice import ADJOINTS
 
 ITEMSIZE = 4
+FOOTPRINTS = (
+    "moved: what PyTorch's operators read and write, forward and backward; held: the most at once, of what they"
+    " allocate; equal to those of a run",
+)
 NOTHING = Cost(0)
 
 
@@ -27,7 +33,7 @@ class Row:
         forward: its cost.
         backward: the cost of its gradient; nothing where there is none, or none is asked for.
         law: the term of the paper's law that it answers to, in flops, or 0.
-        memory: bytes that it holds at least on a CPU beside its input, forward; None where no model says.
+        footprint: takes what its operators move and hold both ways; None for what is no operator of PyTorch.
     """
 
     operation: str
@@ -35,26 +41,26 @@ class Row:
     forward: Cost
     backward: Cost = NOTHING
     law: int = 0
-    memory: int | None = None
+    footprint: Callable[[], Sides] | None = None
 
     @property
     def both(self) -> Cost:
         """Forward and backward together."""
         return self.forward + self.backward
 
-    def record(self, ceilings: Ceilings | None = None) -> dict[str, Any]:
+    def record(self, ceilings: Ceilings | None = None, sides: Sides | None = None) -> dict[str, Any]:
         """Plain data, with the floor in seconds where rates are known."""
-        sides = {"forward": self.forward, "backward": self.backward}
-        costs = {
-            name: {"products": cost.products, "estimated": cost.estimated, "bytes": cost.moved}
-            for name, cost in sides.items()
-        }
         return {
             "operation": self.operation,
             "algorithm": self.algorithm,
-            **costs,
+            **{
+                name: {"products": cost.products, "estimated": cost.estimated, "bytes": cost.moved}
+                | (asdict(footprint) if footprint else {})
+                for name, cost, footprint in zip(
+                    ("forward", "backward"), (self.forward, self.backward), sides or (None, None), strict=True
+                )
+            },
             "law": self.law,
-            "memory": self.memory,
             "exact": self.both.exact,
             **({"floor": floor_of((self.forward, self.backward), ceilings)} if ceilings else {}),
         }
@@ -68,9 +74,26 @@ def rows_of(layer: Layer) -> list[Row]:
         *covariances(layer),
         *inverse_roots(layer),
         *by_kernels(layer),
-        Row("folding", "", folding(layer, ITEMSIZE), folding_backward(layer, ITEMSIZE)),
-        Row("convolution", "", convolution(conv, ITEMSIZE), convolution_backward(conv, ITEMSIZE)),
-        Row("layer", f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}", *whole),
+        Row(
+            "folding",
+            "",
+            folding(layer, ITEMSIZE),
+            folding_backward(layer, ITEMSIZE),
+            footprint=partial(footprints.folding, layer),
+        ),
+        Row(
+            "convolution",
+            "",
+            convolution(conv, ITEMSIZE),
+            convolution_backward(conv, ITEMSIZE),
+            footprint=partial(footprints.convolution, conv),
+        ),
+        Row(
+            "layer",
+            f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}",
+            *whole,
+            footprint=None if layer.whitening.method.startswith("scipy") else partial(footprints.whole, layer),
+        ),
     ]
 
 
@@ -80,8 +103,9 @@ def covariances(layer: Layer) -> Iterator[Row]:
     for name in covariance.FORWARD:
         wanted = layer.convolution.input_gradient and name in covariance.ADJOINT
         backward = covariance.adjoint(name, shape, patches, ITEMSIZE) if wanted else NOTHING
-        held = memory.FORWARD[name](shape, patches) if name in memory.FORWARD else None
-        yield Row("covariance", name, covariance.forward(name, shape, patches, ITEMSIZE), backward, term, held)
+        taken = partial(footprints.covariance, name, shape, patches, backward=layer.convolution.input_gradient)
+        footprint = taken if name in footprints.COVARIANCES else None
+        yield Row("covariance", name, covariance.forward(name, shape, patches, ITEMSIZE), backward, term, footprint)
 
 
 def inverse_roots(layer: Layer) -> Iterator[Row]:
@@ -93,8 +117,9 @@ def inverse_roots(layer: Layer) -> Iterator[Row]:
             wanted = layer.convolution.input_gradient and not method.startswith("scipy")
             arguments = {"adjoint": adjoint, "batch": matrices, "itemsize": ITEMSIZE}
             backward = roots.backward(method, steps, n, **arguments) if wanted else NOTHING  # type: ignore[arg-type]
-            held = memory.root(method, adjoint, steps, n, batch=matrices) if wanted else None
-            yield Row("root", f"{method}, {adjoint}", forward, backward, term, held)
+            taken = partial(footprints.root, method, adjoint, steps, n, batch=matrices, backward=wanted)
+            footprint = None if method.startswith("scipy") else taken
+            yield Row("root", f"{method}, {adjoint}", forward, backward, term, footprint)
 
 
 def by_kernels(layer: Layer) -> Iterator[Row]:
@@ -122,18 +147,24 @@ def sum_of(sides: Iterable[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:
     return sum(forwards, NOTHING), sum(backwards, NOTHING)
 
 
-def layer_sheet(layer: Layer, ceilings: Ceilings | None = None) -> Sheet:
-    """The table of one layer."""
-    rows = rows_of(layer)
+def layer_sheet(
+    layer: Layer, rows: Sequence[Row], taken: Sequence[Sides | None] | None = None, ceilings: Ceilings | None = None
+) -> Sheet:
+    """The table of one layer: its rows, their footprints if they were taken, and floors if rates are known."""
     conv = next(row for row in rows if row.operation == "convolution")
-    columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "MB moved"]
-    columns += ["MB held", "", *(["floor ms"] if ceilings else [])]
-    return Sheet(title_of(layer), columns, [cells(row, conv, ceilings) for row in rows], words=2, notes=notes_of(layer))
+    columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "", "MB"]
+    columns += ["MB moved", "MB held", "backward MB held"] if taken else []
+    columns += ["floor ms"] if ceilings else []
+    found = [
+        [*cells(row, conv), *(footprint_cells(sides) if taken else []), *(floor_cells(row, ceilings))]
+        for row, sides in zip(rows, taken or [None] * len(rows), strict=True)
+    ]
+    notes = [*notes_of(layer), *(FOOTPRINTS if taken else ())]
+    return Sheet(title_of(layer), columns, found, words=2, notes=notes)
 
 
-def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
-    """The cells of one row."""
-    floor = [f"{1e3 * floor_of((row.forward, row.backward), ceilings):.3g}"] if ceilings else []
+def cells(row: Row, conv: Row) -> list[str]:
+    """The cells of one row that are known at once."""
     return [
         row.operation,
         row.algorithm,
@@ -142,11 +173,23 @@ def cells(row: Row, conv: Row, ceilings: Ceilings | None) -> list[str]:
         share(row.forward.flops, row.law),
         billions(row.backward.flops) if row.backward.flops else "·",
         share(row.backward.flops, conv.backward.flops) if row.backward.flops else "·",
-        megabytes(row.both.moved),
-        "·" if row.memory is None else megabytes(row.memory),
         "=" if row.both.exact else "≈",
-        *floor,
+        megabytes(row.both.moved),
     ]
+
+
+def footprint_cells(sides: Sides | None) -> list[str]:
+    """What is moved both ways together, and held each way."""
+    if sides is None:
+        return ["·"] * 3
+    forward, backward = sides
+    moved = forward.moved + (backward.moved if backward else 0)
+    return [megabytes(moved), megabytes(forward.held), megabytes(backward.held) if backward else "·"]
+
+
+def floor_cells(row: Row, ceilings: Ceilings | None) -> list[str]:
+    """The milliseconds that both ways cannot be below, where rates are known."""
+    return [f"{1e3 * floor_of((row.forward, row.backward), ceilings):.3g}"] if ceilings else []
 
 
 def title_of(layer: Layer) -> str:
@@ -164,5 +207,5 @@ def notes_of(layer: Layer) -> list[str]:
         f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
         "=: equal to PyTorch's count of a run; ≈: factorizations, numpy and scipy are estimated, by leading order",
         "triton: what kernels execute for contiguous float32 in ieee, padded tiles and chunks included",
-        "MB moved: inputs and outputs once, forward and backward; MB held: at least, beside the input, forward",
+        "MB: inputs and outputs once, forward and backward",
     ]

@@ -92,8 +92,8 @@ def covariance(S: Tensor, pairs: Tensor, sums: Sums, classes: Classes, patches: 
     ).view_as(S)
     inside, shifts = by_group(ybar, classes), by_group(s * mbar[:, None, None], classes)
     if patches.pooled:
-        return pool(inside, shifts, place(values, pairs, classes, torch.zeros_like(classes.group))[0] / len(inside))
-    return inside + shifts, place(values, pairs, classes, classes.group)
+        return pool(inside, shifts, place(values, pairs, classes, pooled=True)[0] / len(inside))
+    return inside + shifts, place(values, pairs, classes, pooled=False)
 
 
 def window_sums(total: Tensor, rows: Axis, columns: Axis) -> Tensor:
@@ -121,13 +121,12 @@ def window_counts(rows: Axis, columns: Axis) -> Tensor:
 
 def by_group(means: Tensor, classes: Classes) -> Tensor:
     """Put the means of classes at each offset (K, A, m) into their group and column, (G, F)."""
-    groups, width = int(classes.group.max()) + 1, int(classes.position.max()) + 1
     places = classes.group.T[..., None], classes.position.movedim(-1, 0)
-    return means.new_zeros(groups, width).index_put(places, means)
+    return means.new_zeros(classes.groups, classes.width).index_put(places, means)
 
 
-def place(values: Tensor, pairs: Tensor, classes: Classes, group: Tensor) -> Tensor:
-    """Put each value into the group of its class and offset (A, K) and its columns, and mirror the triangle.
+def place(values: Tensor, pairs: Tensor, classes: Classes, *, pooled: bool) -> Tensor:
+    """Put each value into the group of its class and offset, or into one for all, and its columns; mirror the triangle.
 
     Values of one place are added up.
     """
@@ -137,9 +136,10 @@ def place(values: Tensor, pairs: Tensor, classes: Classes, group: Tensor) -> Ten
     values = values * torch.where(t == u, 0.5, 1.0)[:, None, None, None].to(values)
     row = column[t][..., None]
     other = column[u][torch.arange(len(t), device=t.device)[:, None], classes.partner[u - t]][..., None, :]
+    group = torch.zeros_like(classes.group) if pooled else classes.group
     at = group.T[t][..., None, None], row, other
-    width = int(classes.position.max()) + 1
-    triangle = values.new_zeros(int(group.max()) + 1, width, width).index_put(at, values, accumulate=True)
+    groups = 1 if pooled else classes.groups
+    triangle = values.new_zeros(groups, classes.width, classes.width).index_put(at, values, accumulate=True)
     return triangle + triangle.mT
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from ndbench.covariance.patches import Patches
 
@@ -24,6 +25,8 @@ class Classes:
         partner: the class at offset t + e that a class at offset t meets, (K, A) for e = 0, ..., K - 1; -1 for none.
         meets: for each distance e, whether columns that far apart share a group.
         stays: for each distance e, whether every class is its own partner.
+        groups: the number G of groups.
+        width: columns of a group, F.
     """
 
     members: Tensor
@@ -32,10 +35,18 @@ class Classes:
     partner: Tensor
     meets: tuple[bool, ...]
     stays: tuple[bool, ...]
+    groups: int
+    width: int
 
     @classmethod
     def of(cls, patches: Patches, channels: int, device: torch.device) -> "Classes":
         """The classes of so many channels."""
+        # they follow from shapes: their values are known where those of fake tensors are not
+        with unset_fake_temporarily():
+            return cls._of(patches, channels, device)
+
+    @classmethod
+    def _of(cls, patches: Patches, channels: int, device: torch.device) -> "Classes":
         group, position = patches.columns(channels)
         groups = patches.groups(channels)
         count = len(set(group[:, 0].tolist()))
@@ -51,6 +62,8 @@ class Classes:
             partner=partner.to(device),
             meets=tuple((partner >= 0).all(1).tolist()),
             stays=tuple((partner == torch.arange(count)).all(1).tolist()),
+            groups=groups,
+            width=position.numel() // groups,
         )
 
     @property

@@ -86,10 +86,29 @@ def test_json_holds_all_numbers(capsys, tmp_path):
     rows = {(row["operation"], row["algorithm"]): row for row in json.loads(path.read_text())["rows"]}
     assert rows["convolution", ""]["forward"]["products"] == 2 * 4 * 144 * 8 * 72
     assert rows["root", "spectral, eigenbasis"]["exact"] is False
-    assert rows["covariance", "im2col"]["memory"] > 0
+    assert "held" not in rows["convolution", ""]["forward"]
     printed(capsys, "--network", "vgg16", "--input", "1x3x32x32", "--json", str(path))
     (network,) = json.loads(path.read_text())["networks"]
     assert len(network["layers"]) == network["total"]["layers"] == 13
+
+
+def test_footprints(capsys, tmp_path):
+    path = tmp_path / "costs.json"
+    options = ("--sampling", "1", "--footprints", "--markdown", "--json", str(path))
+    shown = printed(capsys, *LAYER, *options)
+    assert "| MB moved | MB held | backward MB held |" in shown
+    rows = {(row["operation"], row["algorithm"]): row for row in json.loads(path.read_text())["rows"]}
+    assert rows["covariance", "im2col"]["forward"]["held"] > rows["covariance", "buffered"]["forward"]["held"] > 0
+    assert rows["convolution", ""]["forward"]["moved"] == rows["convolution", ""]["forward"]["bytes"]
+    assert "--footprints has no meaning with --network" in refused(capsys, "--network", "vgg16", "--footprints")
+
+
+def test_sizes_are_positive(capsys):
+    assert "every number must be at least 1; got '0x3x32x32'" in refused(
+        capsys, "--network", "vgg16", "--input", "0x3x32x32"
+    )
+    assert "every number must be at least 1; got '0'" in refused(capsys, *LAYER, "--stride", "0")
+    printed(capsys, *LAYER[:-1], "0")
 
 
 def test_a_network_has_the_floors_of_its_layers(capsys, tmp_path):
