@@ -26,7 +26,7 @@ from ndbench.covariance.patches import GROUPINGS
 
 DESCRIPTION = """Print what every algorithm of deconvolution costs in flops, bytes and memory, beside the convolution's
 own cost and the paper's law. Nothing is computed: counts are functions of shapes, and equal those of PyTorch's flop
-counter and of the operators of a run, except for factorizations, numpy and scipy, which are estimated and marked so.
+counter and of the operators of a run, except for factorizations and scipy, which are estimated and marked so.
 Exits with 2 for wrong usage."""
 
 MEASURE = "measure"

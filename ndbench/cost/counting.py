@@ -1,13 +1,16 @@
 """What a call really did: the flops of its products, the most memory it held, the products of Triton kernels."""
 
+import inspect
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -56,13 +59,16 @@ if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
     FORMULAS[torch.ops.mkldnn._linear_pointwise] = linear_flops
 
 
+NUMPY = "numpy.cov"
+
+
 @dataclass(frozen=True)
 class Count:
     """Flops of the products of a call, a multiplication and an addition being two.
 
     Attributes:
         flops: in all.
-        by_operator: of each operator of PyTorch, by its name, as "aten.mm".
+        by_operator: of each operator of PyTorch, by its name, as "aten.mm", and of `NUMPY`.
     """
 
     flops: int
@@ -73,8 +79,8 @@ def count(function: Function) -> Count:
     """Run a function and count the flops of its products, with PyTorch's flop counter.
 
     Matrix products and convolutions count, whether autograd records them or not, and those of backward passes that
-    the function runs. Everything else counts 0: elementwise work, sums, factorizations (eigh, Cholesky, inverse), and
-    whatever numpy, scipy or a Triton kernel computes.
+    the function runs, and the product of `numpy.cov`. Everything else counts 0: elementwise work, sums, factorizations
+    (eigh, Cholesky, inverse), and whatever else numpy, scipy or a Triton kernel computes.
 
     Args:
         function: called once, without arguments.
@@ -90,10 +96,27 @@ def count(function: Function) -> Count:
     """
     counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
-    with counter:
+    by_numpy: list[int] = []
+    with counter, _covariances_of_numpy(by_numpy):
         function()
-    found = counter.get_flop_counts().get("Global", {})
-    return Count(sum(found.values()), {str(operator): flops for operator, flops in found.items()})
+    counted = counter.get_flop_counts().get("Global", {})
+    found = {str(operator): flops for operator, flops in counted.items()}
+    found |= {NUMPY: sum(by_numpy)} if by_numpy else {}
+    return Count(sum(found.values()), found)
+
+
+@contextmanager
+def _covariances_of_numpy(found: list[int]) -> Iterator[None]:
+    """Append the flops of every product that `numpy.cov` multiplies."""
+    module = sys.modules[inspect.unwrap(np.cov).__globals__["__name__"]]
+    multiply = module.dot
+
+    def counted(left: Any, right: Any, *others: Any, **keywords: Any) -> Any:
+        found.append(2 * left.size * right.shape[-1])
+        return multiply(left, right, *others, **keywords)
+
+    with _replaced(module, "dot", counted):
+        yield
 
 
 class _NoModules(nullcontext[None]):

@@ -6,7 +6,7 @@ With N images, C channels in G groups, K = kh kw offsets, F = C K / G columns of
     buffered   the same for F < 256, beyond it the blocks that meet the upper triangle, 10 of 16
     shifted    2 M' A m^2 for each pair of offsets that meet; K (K + 1) / 2 pairs with "channel" grouping
     lagged     2 N A m^2 for each pixel of each piece of the lags, inside and on the border
-    windows    2 M' G F^2, by numpy: the leading term
+    windows    2 M' G F^2, by numpy
 
 A and m are the classes of channels and their size (the blocks, with "channel" grouping). shifted and lagged also
 multiply while they assemble the covariance: :func:`assembly`.
@@ -57,8 +57,8 @@ def lagged(shape: Shape, patches: Patches) -> Cost:
 
 
 def windows(shape: Shape, patches: Patches) -> Cost:
-    """The product of the patches with themselves, by numpy."""
-    return Cost(0, im2col_flops(shape, patches))
+    """The product of the patches with themselves, by `numpy.cov`."""
+    return Cost(im2col_flops(shape, patches))
 
 
 def window_sums(shape: Shape, patches: Patches) -> int:

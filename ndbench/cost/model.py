@@ -10,7 +10,7 @@ class Cost:
     Attributes:
         products: flops of matrix products and convolutions, exactly those that `ndbench.cost.counting.count` finds in
             a run; a multiplication and an addition are two.
-        estimated: flops of factorizations, numpy and scipy, which no counter sees: the leading term of the textbook's
+        estimated: flops of factorizations and of scipy, which no counter sees: the leading term of the textbook's
             algorithm, without terms of lower order.
         moved: bytes that cannot be avoided: every input is read and every output written once.
     """

@@ -205,7 +205,7 @@ def notes_of(layer: Layer) -> list[str]:
     first, second = law(layer)
     return [
         f"law: the paper's H W k^2 C B + (k^2 B)^3 is {billions(first)} + {billions(second)} Gflop for the N images",
-        "=: equal to PyTorch's count of a run; ≈: factorizations, numpy and scipy are estimated, by leading order",
+        "=: equal to PyTorch's count of a run; ≈: factorizations and scipy are estimated, by leading order",
         "triton: what kernels execute for contiguous float32 in ieee, padded tiles and chunks included",
         "MB: inputs and outputs once, forward and backward",
     ]

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from ndbench import inverse_sqrt, patch_covariance
-from ndbench.cost.counting import count, count_dots, linear_flops, peak_memory
+from ndbench.cost.counting import NUMPY, Count, count, count_dots, linear_flops, peak_memory
 from ndbench.kernels.runtime import interpreted
 from ndbench.products import product, served
 
@@ -86,3 +87,12 @@ def test_a_gradient_for_the_input_of_a_module_is_counted():
         torch.autograd.grad(layer(x).sum(), (x, layer.weight))
 
     assert count(gradients).flops == 3 * 2 * 3 * 4 * 5
+
+
+def test_the_product_of_numpys_covariance_counts():
+    rows = np.ones((7, 3))
+    found = count(lambda: np.cov(rows, rowvar=False))
+    assert found == Count(2 * 3 * 7 * 3, {NUMPY: 126})
+    # and only inside
+    assert count(lambda: None).flops == 0
+    assert np.array_equal(np.cov(rows, rowvar=False), np.zeros((3, 3)))

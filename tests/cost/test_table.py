@@ -37,8 +37,8 @@ def test_shares_of_the_convolution_and_of_the_law():
 
 def test_estimates_are_marked():
     counts = {cells[1]: cells[7] for cells in sheet(LAYER).rows}
-    assert counts["lagged"] == counts["newton_schulz, reverse"] == "="
-    assert counts["windows"] == counts["spectral, eigenbasis"] == counts["scipy_sqrtm, autograd"] == "≈"
+    assert counts["lagged"] == counts["windows"] == counts["newton_schulz, reverse"] == "="
+    assert counts["spectral, eigenbasis"] == counts["scipy_sqrtm, autograd"] == "≈"
 
 
 def test_a_first_layer_has_no_gradient_of_statistics():

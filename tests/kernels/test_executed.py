@@ -1,10 +1,12 @@
 """The models of executed products against the dots that the interpreter executes, launch by launch."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
+from ndbench.catalog import CATALOG
 from ndbench.cost import kernels as model
 from ndbench.cost.counting import count_dots
 from ndbench.covariance import Patches
@@ -14,6 +16,8 @@ from ndbench.kernels.denman_beavers import ProductFormKernels, tiles
 from ndbench.kernels.runtime import interpreted
 from ndbench.roots.adjoints import Coupled, ProductForm
 from ndbench.roots.coefficients import LIMITS
+from ndbench.verify.scaling import launches
+from ndbench.verify.scaling.problems import LAUNCHES
 
 pytestmark = pytest.mark.skipif(not interpreted(), reason="what is executed is counted in the interpreter")
 
@@ -128,3 +132,15 @@ def test_eliminations_are_of_leading_order():
 def test_factorizations_are_of_leading_order():
     assert model.factorization(matrices(90, 3), PRODUCT_FORM) == 3 * 2 * 4 * 90**3 // 3
     assert model.factorization(matrices(5), PRODUCT_FORM) == 0
+
+
+@pytest.mark.parametrize("algorithm", ["im2col", "lagged"])
+def test_the_suite_compares_its_model_with_what_is_executed(algorithm, monkeypatch):
+    kernel = next(i for i in CATALOG if i.name == f"{algorithm}.triton.ieee")
+    kernel = replace(kernel, devices=("interpreter",))
+    assert launches.patches(kernel, LAUNCHES["quick"][0]).measured < 2
+    launches.follows_the_model.cache_clear()
+    right = getattr(model, algorithm)
+    monkeypatch.setattr(model, algorithm, lambda *arguments: [*right(*arguments), ("one more", 2 * 16**3)])
+    assert launches.patches(kernel, LAUNCHES["quick"][0]).measured == float("inf")
+    launches.follows_the_model.cache_clear()

@@ -3,15 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ndbench.arguments import positive
+from ndbench.kernels.runtime import interpreted
 from ndbench.verify.command import add_times, threads_set, times_of
 from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
-from ndbench.verify.runner import TIERS, Selection, UnknownName, cases, run
+from ndbench.verify.runner import TIERS, Case, Selection, UnknownName, cases, run
 from ndbench.verify.scaling.document import markdown
-from ndbench.verify.scaling.suite import CHECKS
+from ndbench.verify.scaling.suite import CHECKS, LAUNCHES_OF_KERNELS
 from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge how flops and memory grow with kernel size, block, channels, pixels and order, and report how
@@ -27,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         chosen = cases(selection, CHECKS)
+        if arguments.device == "cpu" and interpreted():
+            chosen += launches_of(selection)
     except UnknownName as error:
         return _refuse(str(error))
     for path in filter(None, (arguments.json, arguments.markdown)):
@@ -40,6 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.markdown:
         Path(arguments.markdown).write_text(markdown(report))
     return 0 if report.passed else 1
+
+
+def launches_of(selection: Selection) -> list[Case]:
+    """The launches of kernels that can be interpreted; other precisions have the same."""
+    found = cases(replace(selection, device="interpreter", implementations=()), LAUNCHES_OF_KERNELS)
+    asked = selection.implementations
+    kernels = [case for case in found if case.implementation.precision == "ieee"]
+    return [case for case in kernels if not asked or case.implementation.name in asked]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ndbench.catalog import Implementation
-from ndbench.cost.counting import count, peak_memory
+from ndbench.cost.counting import NUMPY, Count, count, peak_memory
 from ndbench.cost.covariance import im2col, lagged
 from ndbench.covariance import Patches
 from ndbench.covariance_problems import CovarianceProblem
@@ -30,17 +30,26 @@ def call(implementation: Implementation, problem: Problem) -> Any:
     return lambda: implementation.function(A)
 
 
-@lru_cache(maxsize=1024)
 def flops(implementation: Implementation, problem: Problem) -> int:
     """Flops of the products of one call, nothing recorded.
 
     Raises:
         NotRun: for Triton kernels, whose products PyTorch's counter does not see.
     """
+    return counted(implementation, problem).flops
+
+
+@lru_cache(maxsize=1024)
+def counted(implementation: Implementation, problem: Problem) -> Count:
+    """The products of one call, nothing recorded.
+
+    Raises:
+        NotRun: for Triton kernels, whose products PyTorch's counter does not see.
+    """
     if is_kernel(implementation):
-        raise NotRun("PyTorch's counter sees no products of Triton kernels; ndbench.cost counts their launches")
+        raise NotRun("PyTorch's counter sees no products of Triton kernels: scaling-launches judges them")
     with torch.no_grad():
-        return count(call(implementation, problem)).flops
+        return count(call(implementation, problem))
 
 
 def require_counted(found: int) -> None:
@@ -63,7 +72,10 @@ def require_recorded(implementation: Implementation, problem: Problem) -> None:
         NotRun: for kernels that are interpreted, and where no product is counted.
     """
     if not is_kernel(implementation):
-        require_counted(flops(implementation, problem))
+        found = counted(implementation, problem)
+        require_counted(found.flops)
+        if found.flops == found.by_operator.get(NUMPY):
+            raise NotRun("numpy's memory is in no record of PyTorch's")
     elif implementation.place != "cuda":
         raise NotRun("in the interpreter Triton kernels take their memory from numpy")
     else:

@@ -28,6 +28,7 @@ class PatchScaling:
         block: channels of a block.
         side: of the images.
         kernel_size: of the patches.
+        sampled: whether patches are taken at a stride of k instead of 1.
         dtype: of the images.
     """
 
@@ -37,6 +38,7 @@ class PatchScaling:
     block: int = 4
     side: int = 16
     kernel_size: int = 3
+    sampled: bool = False
     dtype: torch.dtype = torch.float32
 
     @property
@@ -44,6 +46,7 @@ class PatchScaling:
         """A name from which the family can be told."""
         sizes = {"k": self.kernel_size, "C": self.C, "G": self.block, "side": self.side}
         fixed = [f"{name}{value}" for name, value in sizes.items() if name != self.variable]
+        fixed += ["stridek"] if self.sampled else []
         return "-".join(["scaling", self.variable + several(self.values), *fixed, dtype_name(self.dtype)])
 
     @property
@@ -57,7 +60,8 @@ class PatchScaling:
         k = value if self.variable == "k" else self.kernel_size
         C = value if self.variable == "C" else self.C
         block = value if self.variable == "G" else self.block
-        return CovarianceProblem(1, C, side, side, k, padding=k // 2, block=block, dtype=self.dtype)
+        stride = k if self.sampled else 1
+        return CovarianceProblem(1, C, side, side, k, stride=stride, padding=k // 2, block=block, dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,16 @@ FLOPS = {
     "quick": (PatchScaling("k", FEW_KERNELS), *_SIZES),
     "full": (PatchScaling("k", FEW_KERNELS), *_SIZES, PatchScaling("k", KERNELS, C=2, block=2, side=24)),
 }
+_TILED = (
+    PatchScaling("k", KERNELS, C=64, block=64, side=224),
+    PatchScaling("k", KERNELS, C=64, block=64, side=224, sampled=True),
+    PatchScaling("G", (16, 32, 64, 128), C=128, side=64),
+    PatchScaling("C", (64, 128, 256, 512), block=64, side=64),
+    PatchScaling("side", (64, 128, 256, 512), C=64, block=64),
+)
+LAUNCHES = {"quick": _TILED, "full": _TILED}
+"""Sizes of whole tiles, in large images, for kernels that are counted by a model."""
+
 INTERIORS = {
     "quick": (InteriorScaling((1, 2, 4)), InteriorScaling((1, 3), sampled=True)),
     "full": (

@@ -6,10 +6,11 @@ from typing import Any
 from ndbench.catalog import Implementation
 from ndbench.laws import PatchLaw
 from ndbench.verify.check import Check, Measurement
-from ndbench.verify.scaling import flops, memory, times
+from ndbench.verify.scaling import flops, launches, memory, times
 from ndbench.verify.scaling.problems import (
     FLOPS,
     INTERIORS,
+    LAUNCHES,
     MEMORY,
     MEMORY_OF_ROOTS,
     POWERS,
@@ -37,11 +38,16 @@ def claims_lags(implementation: Implementation) -> bool:
     return isinstance(implementation.law, PatchLaw) and implementation.law.flops == 2
 
 
+LAUNCHES_OF_KERNELS = (
+    Check(FAMILY + "launches", "covariance", launches.patches, LAUNCHES, launches.has_launches, patient=True),
+)
+
 CHECKS: tuple[Check, ...] = (
     Check(FAMILY + "flops", "inverse-sqrt", flops.orders, POWERS, claims, patient=True),
     Check(FAMILY + "products", "inverse-sqrt", flops.products, PRODUCTS, claims, patient=True),
     Check(FAMILY + "memory", "inverse-sqrt", memory.orders, MEMORY_OF_ROOTS, claims, patient=True),
     Check(FAMILY + "flops", "covariance", flops.patches, FLOPS, claims, patient=True),
+    *LAUNCHES_OF_KERNELS,
     Check(FAMILY + "interior", "covariance", flops.interior, INTERIORS, claims, patient=True),
     Check(FAMILY + "borders", "covariance", flops.borders, INTERIORS, claims_lags, patient=True),
     Check(FAMILY + "memory", "covariance", memory.patches, MEMORY, claims, patient=True),

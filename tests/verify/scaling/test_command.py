@@ -17,6 +17,7 @@ SMALL = {
     "inverse-sqrt scaling-flops": OrderScaling((2, 4, 8)),
     "inverse-sqrt scaling-products": OrderScaling((3, 8)),
     "covariance scaling-flops": PatchScaling("k", (1, 3), side=8),
+    "covariance scaling-launches": PatchScaling("k", (1, 3), C=64, block=64, side=64),
     "covariance scaling-interior": InteriorScaling((1, 2)),
     "covariance scaling-borders": InteriorScaling((1, 2)),
     "covariance scaling-memory": MemoryScaling("k", (1, 3), sides=(64, 96)),

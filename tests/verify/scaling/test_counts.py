@@ -13,6 +13,7 @@ from ndbench.verify.scaling.problems import InteriorScaling, MemoryScaling, Orde
 from ndbench.verify.verdict import NotRun
 
 COVARIANCE = {i.name: i for i in CATALOG if i.operation == "covariance"}
+ROOTS = {i.name: i for i in CATALOG if i.operation == "inverse-sqrt"}
 INTERIOR = InteriorScaling((1, 2, 3))
 
 
@@ -21,6 +22,7 @@ INTERIOR = InteriorScaling((1, 2, 3))
     ("name", "products"),
     [
         ("im2col", lambda k: k**4),
+        ("windows", lambda k: k**4),
         ("shifted", lambda k: k**2 * (k**2 + 1) // 2),
         ("lagged", lambda k: ((2 * k - 1) ** 2 + 1) // 2),
     ],
@@ -68,7 +70,7 @@ def test_parts_are_found_whatever_is_done_once_a_call(I, b, e):  # noqa: E741
 
 def test_what_the_counter_does_not_see_is_not_judged():
     with pytest.raises(NotRun, match="in no product that PyTorch's counter sees"):
-        counts.parts(COVARIANCE["windows"], INTERIOR, 1)
+        counts.require_counted(counts.flops(ROOTS["scipy_sqrtm"], OrderScaling((3, 5)).at(5)))
     with pytest.raises(NotRun, match="no products of Triton kernels"):
         counts.flops(COVARIANCE["lagged.triton.ieee"], INTERIOR.at(1, 1, 0))
 
@@ -118,6 +120,8 @@ def test_memory_in_no_record_is_not_judged():
             replace(COVARIANCE["lagged.triton.ieee"], devices=("interpreter",)), INTERIOR.at(1, 1, 0)
         )
     with pytest.raises(NotRun, match="in no product"):
+        counts.require_recorded(ROOTS["scipy_sqrtm"], OrderScaling((3, 5)).at(5))
+    with pytest.raises(NotRun, match="numpy's memory is in no record"):
         counts.require_recorded(COVARIANCE["windows"], INTERIOR.at(1, 1, 0))
 
 

@@ -1,0 +1,67 @@
+"""Launches of Triton kernels: whether the law is kept is told by their exact model."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from ndbench.catalog import CATALOG
+from ndbench.verify.scaling import budgets, launches
+from ndbench.verify.scaling.problems import LAUNCHES
+from ndbench.verify.verdict import NotRun
+
+KERNELS = {i.name: i for i in CATALOG if i.operation == "covariance" and launches.has_launches(i)}
+IM2COL, LAGGED = KERNELS["im2col.triton.ieee"], KERNELS["lagged.triton.ieee"]
+FAMILIES = LAUNCHES["full"]
+PER_PIXEL, SAMPLED = FAMILIES[:2]
+
+
+@pytest.mark.parametrize("problem", FAMILIES, ids=lambda problem: problem.name)
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_keep_their_laws(name, problem):
+    assert launches.patches(KERNELS[name], problem).measured <= 1.1 < budgets.GROWTH
+
+
+def test_the_report_says_which_keep_the_papers():
+    said = {
+        (kernel.name, problem.sampled): launches.patches(kernel, problem).evidence["paper's law"]
+        for kernel in (IM2COL, LAGGED)
+        for problem in (PER_PIXEL, SAMPLED)
+    }
+    assert said == {
+        ("im2col.triton.ieee", False): "not kept",
+        ("im2col.triton.ieee", True): "kept",
+        ("lagged.triton.ieee", False): "kept",
+        ("lagged.triton.ieee", True): "kept",
+    }
+
+
+def test_upper_tiles_and_lags_for_each_pixel():
+    (im2col,), (lagged,) = (
+        [launches.patches(kernel, PER_PIXEL).evidence["counts"].split()] for kernel in (IM2COL, LAGGED)
+    )
+    # k = 3: 9 x 10 / 2 tiles of 64 x 64; 13 lags less what they lose at the border
+    assert float(im2col[2]) == 45
+    assert 12.5 < float(lagged[2]) < 13
+
+
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [(FAMILIES[0], "kernel_size"), (FAMILIES[2], "block"), (FAMILIES[3], "C"), (FAMILIES[4], "H")],
+    ids=["k", "G", "C", "H"],
+)
+@pytest.mark.parametrize("kernel", [IM2COL, LAGGED], ids=lambda kernel: kernel.name)
+def test_a_hidden_factor_is_caught(kernel, family, size, monkeypatch):
+    right = launches.modelled
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: right(i, problem) * getattr(problem, size))
+    assert launches.patches(kernel, family).measured > budgets.GROWTH
+
+
+def test_pairs_of_offsets_claimed_to_be_lags_are_caught():
+    wrong = replace(LAGGED, function=IM2COL.function)
+    assert launches.patches(wrong, PER_PIXEL).measured > budgets.GROWTH
+
+
+def test_kernels_of_others_have_no_model():
+    with pytest.raises(NotRun, match="no model"):
+        launches.patches(replace(LAGGED, function=partial(print)), PER_PIXEL)
