@@ -25,6 +25,8 @@ from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 128
+BARRIERS = 3
+"""Before a phase, after the last one, and before the next matrix."""
 LARGEST_TILE = 64
 """Up to this order a matrix is one tile."""
 
@@ -191,4 +193,5 @@ def variants() -> Iterator[Variant]:
                 configuration=configuration(n, multiplication),
                 precision=multiplication.kind,
                 vendors=multiplication.vendors,
+                barriers=BARRIERS,
             )

@@ -19,6 +19,7 @@ from ndbench.kernels.newton_schulz import small_adjoint
 from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multiplication
 from ndbench.kernels.newton_schulz.schedule import Schedule, tables
 from ndbench.kernels.newton_schulz.scratch import (
+    BARRIERS,
     configuration,
     norm_of_tiles,
     run_phases,
@@ -128,4 +129,5 @@ def variants() -> Iterator[Variant]:
                 configuration=configuration(n, multiplication, adjoint=True),
                 precision=multiplication.kind,
                 vendors=multiplication.vendors,
+                barriers=BARRIERS,
             )
