@@ -9,10 +9,12 @@ import triton.language as tl
 
 
 def specialized_on(*names: str) -> Callable[[Callable[..., Any]], Any]:
-    """`triton.jit` of a kernel of which a launch finds out only whether these arguments are 1 or divisible by 16.
+    """`triton.jit` of a kernel of which a launch finds out only whether these numbers are 1 or divisible by 16.
 
-    Left to itself Triton asks that of every number and pointer, compiles the kernel anew for every answer, and launches
-    code that nobody judged. What is not named here is compiled by its type alone, as a `Variant` describes it.
+    Left to itself Triton asks that of every number, of pointers whether they are aligned and, on AMD, whether their
+    tensors take less than 2 GiB; it compiles the kernel anew for every answer, and launches code that nobody judged.
+    What is not named here is compiled by its type alone, as a `Variant` describes it. Name no pointer: a kernel says
+    itself where vectors may be loaded, by `tl.multiple_of(pointer + offset, 16)`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:

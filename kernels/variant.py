@@ -44,6 +44,8 @@ class Variant:
         ones: arguments that are 1, which a launch compiles in as constants, such as the last stride of what is
             contiguous.
         vendors: "nvidia", "amd": whom it is meant for.
+        barriers: places at which the kernel has all its threads wait (tl.debug_barrier), since what some stored others
+            load.
     """
 
     name: str
@@ -55,3 +57,4 @@ class Variant:
     divisible: tuple[str, ...] = field(default=())
     vendors: tuple[str, ...] = ("nvidia", "amd")
     ones: tuple[str, ...] = ()
+    barriers: int = 0

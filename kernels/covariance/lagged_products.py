@@ -24,19 +24,7 @@ from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
-# where neighbouring channels are 1 apart, and whole vectors of them, loads are of vectors
-@specialized_on(
-    "X",
-    "m",
-    "class_stride",
-    "class_step",
-    "stride_n",
-    "stride_c",
-    "stride_h",
-    "stride_w",
-    "line_stride",
-    "column_stride",
-)
+@specialized_on()
 def multiply_pieces(
     X,
     partials,
@@ -53,21 +41,23 @@ def multiply_pieces(
     class_step,
     images,
     shift_stride,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
-    line_stride,
-    column_stride,
+    stride_n: tl.int64,
+    stride_c: tl.int64,
+    stride_h: tl.int64,
+    stride_w: tl.int64,
+    line_stride: tl.int64,
+    column_stride: tl.int64,
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
     AXIS: tl.constexpr,
+    VECTOR: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One slot and one pair of tiles of channels of one class, or of all classes in turn, a program.
 
-    partials is (A', tiles, tiles, slots, TILE * TILE + 2 TILE); the tables are those of `LaggedPlan`, `ClassTables`.
+    partials is (A', tiles, tiles, slots, TILE * TILE + 2 TILE); the tables are those of `LaggedPlan`, `ClassTables`. If
+    VECTOR is not 1, so many channels lie side by side and are loaded together (`channels_together`).
     """
     # 64-bit: strides times indices may pass 2**31
     program = tl.program_id(0).to(tl.int64)
@@ -75,6 +65,10 @@ def multiply_pieces(
     index = tl.arange(0, TILE)
     top, side = plane // tiles % tiles * TILE, plane % tiles * TILE
     i, j = top + index, side + index
+    if VECTOR > 1:
+        # what the compiler is to know, here and by tl.multiple_of: masks and addresses are of whole vectors
+        m, class_step, stride_c = m // VECTOR * VECTOR, 1, 1
+    BYTES: tl.constexpr = VECTOR * X.dtype.element_ty.primitive_bitwidth // 8
     # both operands share what lies between the addresses of a tile
     channels_at = tl.expand_dims((index * class_step).to(tl.int64) * stride_c, AXIS)
     piece = pieces + 12 * tl.load(work + 3 * slot)
@@ -89,8 +83,8 @@ def multiply_pieces(
         other = tl.load(partner + own).to(tl.int64)
         left_shift = tl.load(shifts + own * shift_stride + i, mask=i < m, other=0)
         right_shift = tl.load(shifts + other * shift_stride + j, mask=j < m, other=0)
-        left_from = X + corner + (own * class_stride + top * class_step) * stride_c
-        right_from = X + corner + lag + (other * class_stride + side * class_step) * stride_c
+        left_from = tl.multiple_of(X + corner + (own * class_stride + top * class_step) * stride_c, BYTES)
+        right_from = tl.multiple_of(X + corner + lag + (other * class_stride + side * class_step) * stride_c, BYTES)
         first = (chunk % per_class).to(tl.int64) * CHUNK
         count = tl.minimum(area.to(tl.int64) * images - first, CHUNK).to(tl.int32)
         image, start = first // area, (first % area).to(tl.int32)
@@ -101,14 +95,10 @@ def multiply_pieces(
             q = start + k + tl.arange(0, BLOCK)
             n, line, column = place_of(q, area, columns, piece + 4)
             at = (image + n) * stride_n + line.to(tl.int64) * line_stride + column.to(tl.int64) * column_stride
-            at = tl.expand_dims(at, 1 - AXIS) + channels_at
+            at = tl.expand_dims(tl.multiple_of(at, VECTOR), 1 - AXIS) + channels_at
             taken = tl.expand_dims(k + tl.arange(0, BLOCK) < count, 1 - AXIS)
-            asked = taken & tl.expand_dims(i < m, AXIS)
-            left = tl.load(left_from + at, mask=asked, other=0).to(tl.float32)
-            left = tl.where(asked, left - tl.expand_dims(left_shift, AXIS), 0.0)
-            asked = taken & tl.expand_dims(j < m, AXIS)
-            right = tl.load(right_from + at, mask=asked, other=0).to(tl.float32)
-            right = tl.where(asked, right - tl.expand_dims(right_shift, AXIS), 0.0)
+            left = _shifted(left_from + at, taken & tl.expand_dims(i < m, AXIS), left_shift, AXIS)
+            right = _shifted(right_from + at, taken & tl.expand_dims(j < m, AXIS), right_shift, AXIS)
             chunk_left += left
             chunk_right += right
             if AXIS == 1:
@@ -124,6 +114,13 @@ def multiply_pieces(
     tl.store(record + TILE * TILE + TILE + index, right_sums)
 
 
+@triton.jit
+def _shifted(at, asked, shift, AXIS: tl.constexpr):
+    """The pixels y of a tile: x - s, and 0 for those not asked for."""
+    x = tl.load(at, mask=asked, other=0).to(tl.float32)
+    return tl.where(asked, x - tl.expand_dims(shift, AXIS), 0.0)
+
+
 def tile_of(m: int) -> int:
     """Channels of a tile, for classes of m channels."""
     return 16 if m <= 16 else 32 if m <= 32 else 64
@@ -134,14 +131,28 @@ def record_of(m: int) -> int:
     return tile_of(m) ** 2 + 2 * tile_of(m)
 
 
-def configuration(m: int, *, axis: int, precision: str) -> Configuration:
-    """That of classes of m channels."""
+def lanes(dtype: torch.dtype) -> int:
+    """Numbers in 16 bytes, the most that one load takes."""
+    return 16 // dtype.itemsize
+
+
+def channels_together(x: Tensor, tables: ClassTables) -> int:
+    """How many channels one load takes: those in 16 bytes, or 1 unless all that begin a vector are aligned to it."""
+    vector, (n, c, h, w) = lanes(x.dtype), x.stride()
+    steps = (n, h, w, tables.m, *(() if tables.count == 1 else (tables.stride,)))
+    aligned = x.data_ptr() % 16 == 0 and all(step % vector == 0 for step in steps)
+    return vector if pixel_axis(x) == 0 and c * tables.step == 1 and aligned else 1
+
+
+def configuration(m: int, *, axis: int, precision: str, vector: int = 1) -> Configuration:
+    """That of classes of m channels, `vector` of which are loaded together."""
     tile = tile_of(m)
     constants = {
         "TILE": tile,
         "BLOCK": 32 if tile == 64 and axis == 0 else 16,
         "CHUNK": CHUNK,
         "AXIS": axis,
+        "VECTOR": vector,
         "PRECISION": precision,
     }
     # one warp holds a tile of 16, but not with float32 multiplied one number at a time and pixels side by side
@@ -162,7 +173,7 @@ def products(
         shifts: of the channels of a class, (A', m).
         precision: of the products.
     """
-    chosen = configuration(tables.m, axis=pixel_axis(x), precision=precision)
+    chosen = configuration(tables.m, axis=pixel_axis(x), precision=precision, vector=channels_together(x, tables))
     tiles, slots = triton.cdiv(tables.m, tile_of(tables.m)), len(plan.work)
     planes = tables.units * tiles**2
     partials = torch.empty((planes, slots, record_of(tables.m)), dtype=torch.float32, device=x.device)
@@ -203,13 +214,16 @@ def variants() -> Iterator[Variant]:
             **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w", "line_stride", "column_stride"), "i64"),
         }
         for m in (16, 32, 64):
-            for axis in (0, 1):
-                layout = "pixels_last" if axis else "channels_last"
+            for layout, axis, vector in (
+                ("channels_last", 0, 1),
+                ("channel_vectors", 0, lanes(dtype)),
+                ("pixels_last", 1, 1),
+            ):
                 yield Variant(
                     f"covariance.lagged/{m}/{layout}/{element}/{precision}",
                     multiply_pieces,
                     signature,
-                    configuration(m, axis=axis, precision=precision),
+                    configuration(m, axis=axis, precision=precision, vector=vector),
                     precision=precision,
                     vendors=vendors,
                 )

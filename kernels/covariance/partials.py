@@ -39,7 +39,7 @@ def splits(items: int, chunks: int, record: int, input_bytes: int) -> int:
     return max(1, min(chunks, max(fewest, min(wanted, affordable))))
 
 
-@specialized_on("partials", "totals", "record")
+@specialized_on("record")
 def add_partials(partials, totals, first, pieces, slots, record, BLOCK: tl.constexpr, SLOTS: tl.constexpr):
     """Add partials (planes, slots, record) from the slot first[piece] to first[piece + 1] into totals."""
     item = tl.program_id(0).to(tl.int64)
@@ -49,10 +49,10 @@ def add_partials(partials, totals, first, pieces, slots, record, BLOCK: tl.const
     total = tl.zeros((BLOCK,), tl.float64)
     for begin in range(start, stop, SLOTS):
         slot = begin + tl.arange(0, SLOTS)
-        at = (plane * slots + slot)[:, None] * record + entry[None, :]
-        part = tl.load(partials + at, mask=(slot < stop)[:, None] & (entry < record)[None, :], other=0)
+        at = tl.multiple_of(partials + (plane * slots + slot) * record, 16)[:, None] + entry[None, :]
+        part = tl.load(at, mask=(slot < stop)[:, None] & (entry < record)[None, :], other=0)
         total += tl.sum(part.to(tl.float64), axis=0)
-    tl.store(totals + item * record + entry, total, mask=entry < record)
+    tl.store(tl.multiple_of(totals + item * record, 16) + entry, total, mask=entry < record)
 
 
 CONFIGURATION = Configuration({"BLOCK": 512, "SLOTS": 8}, warps=4)
@@ -89,5 +89,5 @@ def variants() -> Iterator[Variant]:
         CONFIGURATION,
         precision="ieee",
         products=False,
-        divisible=("partials", "totals", "record"),
+        divisible=("record",),
     )

@@ -27,7 +27,7 @@ from ndbench.kernels.variant import Variant
 KINDS = ("plain", "symmetric", "both")
 
 
-@specialized_on("LEFT", "RIGHT", "ADD", "OUT", "P")
+@specialized_on("P")
 def combined(
     LEFT,
     RIGHT,
@@ -55,7 +55,8 @@ def combined(
     matrix = tl.program_id(0) // count
     # 64-bit: matrices * P * P may pass 2**31
     size = P.to(tl.int64) * P
-    left, right = LEFT + (matrix % lefts) * size, RIGHT + matrix * size
+    left, right = tl.multiple_of(LEFT + (matrix % lefts) * size, 16), tl.multiple_of(RIGHT + matrix * size, 16)
+    add, out = tl.multiple_of(ADD + (matrix % adds) * size, 16), tl.multiple_of(OUT + matrix * size, 16)
     rows = tile_row * BLOCK + tl.arange(0, BLOCK)
     columns = tile_column * BLOCK + tl.arange(0, BLOCK)
     total = sum_over_k(left, right, rows, columns, 0, P, DEPTH, PRECISION)
@@ -63,12 +64,12 @@ def combined(
         total = 0.5 * (total + sum_over_k(right, left, rows, columns, 0, P, DEPTH, PRECISION))
     within = (rows < P)[:, None] & (columns < P)[None, :]
     entry = rows[:, None] * P + columns[None, :]
-    added = tl.load(ADD + (matrix % adds) * size + entry, mask=within, other=0)
+    added = tl.load(add + entry, mask=within, other=0)
     total = tl.load(alpha + matrix) * added + tl.load(beta + matrix) * total
     if KIND == "plain":
-        tl.store(OUT + matrix * size + entry, total, mask=within)
+        tl.store(out + entry, total, mask=within)
     else:
-        store_symmetric(OUT + matrix * size, total, rows, columns, P)
+        store_symmetric(out, total, rows, columns, P)
 
 
 def run(
@@ -97,6 +98,6 @@ def variants() -> Iterator[Variant]:
                     signature=signature,
                     configuration=chosen,
                     precision=precision,
-                    divisible=("LEFT", "RIGHT", "ADD", "OUT", "P"),
+                    divisible=("P",),
                     vendors=("nvidia", "amd") if precision == "ieee" else ("nvidia",),
                 )

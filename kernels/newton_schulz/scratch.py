@@ -21,9 +21,12 @@ from ndbench.kernels.newton_schulz.symmetric import (
     symmetric_entries,
 )
 from ndbench.kernels.runtime import multiprocessors
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 128
+BARRIERS = 3
+"""Before a phase, after the last one, and before the next matrix."""
 LARGEST_TILE = 64
 """Up to this order a matrix is one tile."""
 
@@ -102,21 +105,7 @@ def scaled_out(D, buffer, scale, n, strips, ORDER: tl.constexpr, STRIP: tl.const
         tl.store(D + rows * n + columns, Z.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
 
 
-# nothing is specialized, so that what is compiled ahead of time is what is launched
-@triton.jit(
-    do_not_specialize=[
-        "buffers",
-        "answer",
-        "phases",
-        "strips",
-        "n",
-        "batch",
-        "stride_batch",
-        "stride_row",
-        "stride_column",
-    ],
-    do_not_specialize_on_alignment=["A"],
-)
+@specialized_on()
 def steps_in_scratch(
     A,
     D,
@@ -142,7 +131,7 @@ def steps_in_scratch(
 ):
     """D of every matrix of one slot; D is contiguous, scratch is (slots, buffers, ORDER, ORDER)."""
     # 64-bit: batch * n * n and strides may pass 2**31
-    home = scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER)
+    home = tl.multiple_of(scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER), 16)
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         a = A + at * stride_batch
@@ -203,6 +192,6 @@ def variants() -> Iterator[Variant]:
                 },
                 configuration=configuration(n, multiplication),
                 precision=multiplication.kind,
-                divisible=("D", "scratch", "operands", "factors"),
                 vendors=multiplication.vendors,
+                barriers=BARRIERS,
             )

@@ -19,6 +19,7 @@ from ndbench.kernels.newton_schulz import small_adjoint
 from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multiplication
 from ndbench.kernels.newton_schulz.schedule import Schedule, tables
 from ndbench.kernels.newton_schulz.scratch import (
+    BARRIERS,
     configuration,
     norm_of_tiles,
     run_phases,
@@ -27,6 +28,7 @@ from ndbench.kernels.newton_schulz.scratch import (
     strip_of,
 )
 from ndbench.kernels.newton_schulz.symmetric import reciprocal
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Variant
 
 
@@ -42,24 +44,7 @@ def lost_to_the_norm(B, E, Z, dZ, strips, ORDER: tl.constexpr, STRIP: tl.constex
     return lost
 
 
-# nothing is specialized, so that what is compiled ahead of time is what is launched
-@triton.jit(
-    do_not_specialize=[
-        "buffers",
-        "answer",
-        "phases",
-        "strips",
-        "n",
-        "batch",
-        "a_batch",
-        "a_row",
-        "a_column",
-        "g_batch",
-        "g_row",
-        "g_column",
-    ],
-    do_not_specialize_on_alignment=["A", "G"],
-)
+@specialized_on()
 def adjoint_in_scratch(
     A,
     G,
@@ -89,7 +74,7 @@ def adjoint_in_scratch(
 ):
     """The gradient of every matrix of one slot; dA is contiguous, scratch is (slots, buffers, ORDER, ORDER)."""
     # 64-bit: batch * n * n and strides may pass 2**31
-    home = scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER)
+    home = tl.multiple_of(scratch + tl.program_id(0).to(tl.int64) * buffers * (ORDER * ORDER), 16)
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         E = home + ORDER * ORDER
@@ -143,6 +128,6 @@ def variants() -> Iterator[Variant]:
                 },
                 configuration=configuration(n, multiplication, adjoint=True),
                 precision=multiplication.kind,
-                divisible=("dA", "scratch", "operands", "factors"),
                 vendors=multiplication.vendors,
+                barriers=BARRIERS,
             )

@@ -16,6 +16,7 @@ from torch import Tensor
 from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multiplication
 from ndbench.kernels.newton_schulz.symmetric import entries, reciprocal, symmetric_entries
 from ndbench.kernels.product import product
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 LARGEST_ORDER = 32
@@ -42,11 +43,7 @@ def quadratic(M, eye, coefficients, OPERAND: tl.constexpr, PRECISION: tl.constex
     return a * eye + b * M + c * product(M, M, OPERAND, PRECISION)
 
 
-# nothing is specialized, so that what is compiled ahead of time is what is launched
-@triton.jit(
-    do_not_specialize=["n", "steps", "stride_batch", "stride_row", "stride_column"],
-    do_not_specialize_on_alignment=["A"],
-)
+@specialized_on()
 def steps_in_registers(
     A,
     D,
@@ -122,6 +119,5 @@ def variants() -> Iterator[Variant]:
                     },
                     configuration=configuration(n, multiplication, quintic=quintic),
                     precision=multiplication.kind,
-                    divisible=("D", "coefficients"),
                     vendors=multiplication.vendors,
                 )

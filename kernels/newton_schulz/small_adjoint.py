@@ -22,6 +22,7 @@ from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS, Multip
 from ndbench.kernels.newton_schulz.small import cubic_step, norm_of
 from ndbench.kernels.newton_schulz.symmetric import reciprocal, symmetric_entries
 from ndbench.kernels.product import add_product, product
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
@@ -48,11 +49,7 @@ def quadratic_pair(M, dM, eye, coefficients, OPERAND: tl.constexpr, PRECISION: t
     return a * eye + b * M + c * product(M, M, OPERAND, PRECISION), b * dM + c * (R + tl.trans(R))
 
 
-# nothing is specialized, so that what is compiled ahead of time is what is launched
-@triton.jit(
-    do_not_specialize=["n", "steps", "a_batch", "a_row", "a_column", "g_batch", "g_row", "g_column"],
-    do_not_specialize_on_alignment=["A", "G"],
-)
+@specialized_on()
 def adjoint_in_registers(
     A,
     G,
@@ -149,6 +146,5 @@ def variants() -> Iterator[Variant]:
                     },
                     configuration=configuration(n, multiplication, quintic=quintic),
                     precision=multiplication.kind,
-                    divisible=("dA", "coefficients"),
                     vendors=multiplication.vendors,
                 )

@@ -14,6 +14,7 @@ from ndbench.kernels.newton_schulz.symmetric import (
     store_mirrored,
     symmetric_entries,
 )
+from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 PARTS = 64
@@ -32,11 +33,7 @@ def total(partial, matrix, parts, PARTS: tl.constexpr):
     return tl.sum(tl.load(partial + matrix * parts + part, mask=part < parts, other=0), axis=0)
 
 
-# nothing is specialized, so that what is compiled ahead of time is what is launched
-@triton.jit(
-    do_not_specialize=["parts", "n", "stride_batch", "stride_row", "stride_column"],
-    do_not_specialize_on_alignment=["A"],
-)
+@specialized_on()
 def add_squares(
     A,
     partial,
@@ -65,10 +62,7 @@ def add_squares(
     tl.store(partial + matrix * parts + tl.program_id(0), tl.sum(tl.sum(squares, axis=1), axis=0))
 
 
-@triton.jit(
-    do_not_specialize=["parts", "buffers", "number", "n", "stride_batch", "stride_row", "stride_column"],
-    do_not_specialize_on_alignment=["A"],
-)
+@specialized_on("ld")
 def scale_tiles(
     A,
     partial,
@@ -91,7 +85,8 @@ def scale_tiles(
     columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
     scale = reciprocal(tl.sqrt(total(partial, matrix, parts, PARTS)))
     M = symmetric_entries(A + matrix * stride_batch, rows, columns, n, stride_row, stride_column) * scale
-    store_mirrored(scratch + (matrix * buffers + number) * ld * ld, M.to(tl.float32), rows, columns, ld, 1)
+    home = tl.multiple_of(scratch + (matrix * buffers + number) * ld * ld, 16)
+    store_mirrored(home, M.to(tl.float32), rows, columns, ld, 1)
 
 
 def squares(A: Tensor) -> Tensor:
@@ -125,7 +120,6 @@ def variants() -> Iterator[Variant]:
             configuration=Configuration(STRIP, warps=4),
             precision="ieee",
             products=False,
-            divisible=("partial",),
         )
         yield Variant(
             name=f"newton_schulz.tiled_scaling/tiles/{element}",
@@ -141,5 +135,5 @@ def variants() -> Iterator[Variant]:
             configuration=Configuration(TILE, warps=4),
             precision="ieee",
             products=False,
-            divisible=("partial", "scratch", "ld"),
+            divisible=("ld",),
         )

@@ -71,6 +71,11 @@ def spills(program: Sequence[Instruction]) -> tuple[int, int, int]:
     return sum(c == "load" for _, c in found), sum(c == "store" for _, c in found), sum(k in inside for k, _ in found)
 
 
+def barriers(program: Sequence[Instruction]) -> int:
+    """Instructions at which all threads of a program wait for one another."""
+    return sum(i.opcode == "s_barrier" for i in program)
+
+
 def traps(program: Sequence[Instruction]) -> int:
     """Instructions that abort the program."""
     return sum(i.opcode == "s_trap" for i in program)

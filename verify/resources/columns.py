@@ -31,6 +31,10 @@ def _memory(figures: Figures) -> str:
     return f"{figures.shared / KIB:.3g}" + (f" + {figures.tensor_memory} col" if figures.tensor_memory else "")
 
 
+def _barriers(figures: Figures) -> str:
+    return f"{figures.barriers}" + (f" ({figures.asked_barriers} asked)" if figures.asked_barriers else "")
+
+
 def _matrix(figures: Figures) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(figures.matrix.items())) or "0"
 
@@ -43,4 +47,5 @@ _CELLS: dict[str, Callable[[Figures], str]] = {
     "instructions": lambda figures: str(figures.instructions),
     "multiply-adds": lambda figures: str(figures.multiply_adds),
     "matrix": _matrix,
+    "barriers": _barriers,
 }

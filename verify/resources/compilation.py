@@ -23,6 +23,8 @@ from ndbench.verify.resources.targets import Target
 ALIGNED = [["tt.divisibility", 16]]
 _FLOAT32_PRODUCT = re.compile(r"^.*= tt\.dot .*xf32> \* tensor<.*$", re.MULTILINE)
 _PRECISION = re.compile(r"inputPrecision = (\w+)")
+_BARRIER = re.compile(r"\b(?:ttg\.barrier all|gpu\.barrier)\b")
+"""What Triton 3.7 and 3.6 make of tl.debug_barrier; the barriers of shared memory come later."""
 _LOWERED = re.compile(r"(?:tt\.dot|ttng\.warp_group_dot|ttng\.tc_gen5_mma) ")
 
 
@@ -62,6 +64,7 @@ def figures(job: Job) -> Figures:
         "shared": compiled.metadata.shared,
         "asked": asked(compiled.asm["ttir"]),
         "lowered": len(_LOWERED.findall(compiled.asm["ttgir"])),
+        "asked_barriers": len(_BARRIER.findall(compiled.asm["ttgir"])),
     }
     if job.target.vendor == "amd":
         return _amd(compiled.asm["amdgcn"], common)
@@ -117,6 +120,7 @@ def _nvidia(cubin: bytes, ptx: str, common: Mapping[str, Any]) -> Figures:
         multiply_adds=sass.multiply_adds(program),
         matrix=sass.matrix_kinds(program, ptx),
         traps=sass.traps(program),
+        barriers=sass.barriers(program),
         **common,
     )
 
@@ -143,5 +147,6 @@ def _amd(text: str, common: Mapping[str, Any]) -> Figures:
         multiply_adds=amdgcn.multiply_adds(program),
         matrix=amdgcn.matrix_kinds(program),
         traps=amdgcn.traps(program),
+        barriers=amdgcn.barriers(program),
         **common,
     )

@@ -25,6 +25,9 @@ class Figures:
         traps: instructions that abort the program.
         asked: the kernel's products of float32 tiles by the precision asked for, as Triton's front end read them.
         lowered: products of tiles after lowering; a tf32x3 product becomes three.
+        asked_barriers: barriers that the source asks for, and the compiler's passes have left. They order what threads
+            store and others load.
+        barriers: instructions at which all threads of a program wait; the compiler adds its own, for shared memory.
     """
 
     registers: int
@@ -42,3 +45,5 @@ class Figures:
     accumulators: int = 0
     scalar_spills: int = 0
     tensor_memory: int = 0
+    asked_barriers: int = 0
+    barriers: int = 0

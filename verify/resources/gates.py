@@ -111,6 +111,18 @@ def no_trap(it: Compiled) -> str:
     return f"{it.figures.traps} traps" if it.figures.traps else ""
 
 
+def promised_barriers(it: Compiled) -> str:
+    """Where threads load what others of the program stored, all of them wait in between.
+
+    The interpreter runs one program as one thread, and misses no barrier. Those of the source are told from those that
+    the compiler adds around shared memory, by counting them before it does; no fewer may be left in machine code.
+    """
+    promised, asked, found = it.variant.barriers, it.figures.asked_barriers, it.figures.barriers
+    if asked != promised:
+        return f"asks for {asked} barriers where {promised} are promised"
+    return f"{asked} barriers asked for became {found}" if found < asked else ""
+
+
 def enough_instructions(it: Compiled) -> str:
     """At least 32: Addresses, a load, arithmetic and a store need more.
 
@@ -137,6 +149,7 @@ RULES: tuple[Callable[[Compiled], str], ...] = (
     tensor_cores,
     no_lost_digits,
     no_trap,
+    promised_barriers,
     enough_instructions,
     multiplies,
 )

@@ -99,6 +99,11 @@ def spills(program: Sequence[Instruction]) -> tuple[int, int, int]:
     return sum(c == "LDL" for _, c in found), sum(c == "STL" for _, c in found), sum(k in inside for k, _ in found)
 
 
+def barriers(program: Sequence[Instruction]) -> int:
+    """Instructions at which all threads of a program wait for one another."""
+    return sum(i.opcode.startswith("BAR.SYNC") for i in program)
+
+
 def traps(program: Sequence[Instruction]) -> int:
     """Instructions in the flow of the program that abort it.
 

@@ -99,12 +99,22 @@ def doubled(C, N: tl.constexpr):
     tl.store(C + tl.arange(0, N)[:, None] * N + tl.arange(0, N)[None, :], tl.dot(X, X).to(tl.float32))
 
 
-def variant(kernel, precision="ieee", signature=POINTERS, *, warps=4, stages=1, products=True, **constants):
+@triton.jit
+def exchanging(A, C, BARRIER: tl.constexpr, N: tl.constexpr):
+    """A <- C^T, after C <- A: a thread loads what others stored, and waits for them or does not."""
+    row, column = tl.arange(0, N)[:, None], tl.arange(0, N)[None, :]
+    tl.store(C + row * N + column, tl.load(A + row * N + column))
+    if BARRIER:
+        tl.debug_barrier()
+    tl.store(A + row * N + column, tl.load(C + column * N + row))
+
+
+def variant(kernel, precision="ieee", signature=POINTERS, *, warps=4, stages=1, products=True, barriers=0, **constants):
     """A variant named after its kernel."""
     chosen = Configuration(constants, warps, stages)
     aligned = tuple(signature)
     shown = "/".join([f"planted.{kernel.__name__}", precision, *map(str, constants.values())])
-    return Variant(shown, kernel, signature, chosen, precision, products, aligned)
+    return Variant(shown, kernel, signature, chosen, precision, products, aligned, barriers=barriers)
 
 
 RIGHT = variant(right, N=16, PRECISION="ieee", warps=1)
@@ -119,6 +129,10 @@ NOT_TF32 = variant(right, precision="tf32", N=16, PRECISION="ieee", warps=1)
 UNUSED = variant(unused, N=16, warps=1)
 MISMATCHED = variant(mismatched, N=16)
 UNSUPPORTED = variant(doubled, N=16, signature={"C": "*fp32"})
+HASTY, PATIENT = (
+    variant(exchanging, signature={"A": "*fp32", "C": "*fp32"}, products=False, barriers=1, BARRIER=waits, N=64)
+    for waits in (False, True)
+)
 EXACT_DOUBLE = variant(doubled, N=16, signature={"C": "*fp32"}, products=False)
 
 

@@ -101,3 +101,7 @@ def test_matrix_instructions(opcode, kind):
 def test_traps():
     assert amdgcn.traps(program_of("s_trap 2", "s_endpgm")) == 1
     assert amdgcn.traps(amdgcn.parse(LISTING)) == 0
+
+
+def test_barriers_of_a_program():
+    assert amdgcn.barriers(program_of("s_waitcnt lgkmcnt(0)", "s_barrier", "s_endpgm")) == 1

@@ -31,22 +31,16 @@ def test_every_argument_has_a_type_or_a_value():
         assert {*variant.divisible, *variant.ones} <= set(variant.signature), variant.name
 
 
-LAYOUT = {"multiply_pieces": {"X", "m", "class_stride", "class_step", "line_stride", "column_stride"}}
-LAYOUT["multiply_pieces"] |= {f"stride_{axis}" for axis in "nchw"}
-"""What a launch finds out about the layout of memory, and the variants do not tell: lagged loads of whole vectors."""
-
-
 def test_a_launch_finds_out_what_the_variant_tells():
     for variant in all_variants():
-        name = variant.kernel.fn.__name__
         arguments = {a.name: a for a in variant.kernel.params if a.name in variant.signature}
         found_out = {a for a, p in arguments.items() if not p.do_not_specialize_on_alignment}
         found_out -= {
             a for a, p in arguments.items() if p.do_not_specialize and not variant.signature[a].startswith("*")
         }
-        assert found_out - LAYOUT.get(name, set()) == {*variant.divisible, *variant.ones}, variant.name
+        assert found_out == {*variant.divisible, *variant.ones}, variant.name
         # a number is launched with the type of its annotation, or with that of its value
-        wide = {a for a in arguments if variant.signature[a] == "i64"} - LAYOUT.get(name, set())
+        wide = {a for a in arguments if variant.signature[a] == "i64"}
         assert wide == {a for a, p in arguments.items() if p.annotation_type == "i64"}, variant.name
 
 

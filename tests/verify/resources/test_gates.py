@@ -25,10 +25,18 @@ FIGURES = Figures(
 
 
 def compiled(
-    precision="ieee", target="sm_90", *, warps=4, products=True, element="fp32", operand=tl.float32, **changes
+    precision="ieee",
+    target="sm_90",
+    *,
+    warps=4,
+    products=True,
+    element="fp32",
+    operand=tl.float32,
+    promised=0,
+    **changes,
 ):
     chosen = Configuration({"OPERAND": operand}, warps)
-    variant = Variant("planted", None, {"A": f"*{element}"}, chosen, precision, products)
+    variant = Variant("planted", None, {"A": f"*{element}"}, chosen, precision, products, barriers=promised)
     return Compiled(variant, target_named(target), replace(FIGURES, **changes))
 
 
@@ -47,6 +55,9 @@ RIGHT = [
     *(compiled(target=target.name, shared=target.shared_memory) for target in TARGETS),
     compiled(warps=16),
     compiled(target="gfx942", warps=16),
+    compiled(barriers=9),
+    compiled(promised=2, asked_barriers=2, barriers=2),
+    compiled(promised=2, asked_barriers=2, barriers=9),
 ]
 WRONG = {
     "no-spills-in-loops": [compiled(spills_in_loops=1)],
@@ -81,6 +92,12 @@ WRONG = {
         compiled("half", operand=tl.float16, asked={}, matrix={"f16": 8, "bf16": 1}),
     ],
     "no-trap": [compiled(traps=1)],
+    "promised-barriers": [
+        compiled(promised=2, barriers=9),
+        compiled(promised=2, asked_barriers=1, barriers=9),
+        compiled(promised=2, asked_barriers=2, barriers=1),
+        compiled(asked_barriers=1, barriers=1),
+    ],
     "enough-instructions": [compiled(instructions=31)],
     "multiplies": [compiled(multiply_adds=0)],
 }

@@ -24,12 +24,16 @@ WRONG = [
     (planted.UNUSED, "gfx950", {"asked-precision", "enough-instructions", "multiplies"}),
     (planted.MISMATCHED, "sm_90", {"compiles"}),
     (planted.UNSUPPORTED, "gfx942", {"compiles"}),
+    (planted.HASTY, "sm_90", {"promised-barriers"}),
+    (planted.HASTY, "gfx942", {"promised-barriers"}),
 ]
 RIGHT = [
     (planted.RIGHT, "sm_90"),
     (planted.RIGHT, "gfx942"),
     (planted.RIGHT_HALF, "sm_100"),
     (planted.EXACT_DOUBLE, "sm_90"),
+    (planted.PATIENT, "sm_90"),
+    (planted.PATIENT, "gfx942"),
 ]
 
 
@@ -60,6 +64,15 @@ def test_tensor_memory_is_seen_and_its_guards_are_no_traps(rows):
     figures = rows[planted.RIGHT_HALF.name, "sm_100"].figures
     assert figures.tensor_memory > 0
     assert figures.matrix.keys() == {"f16/bf16"}
+
+
+def test_barriers_that_the_compiler_adds_are_told_from_those_asked_for(rows):
+    for target in ("sm_90", "gfx942"):
+        patient, hasty = (rows[variant.name, target].figures for variant in (planted.PATIENT, planted.HASTY))
+        assert (patient.asked_barriers, hasty.asked_barriers) == (1, 0)
+        assert patient.barriers == hasty.barriers + 1
+    products = rows[planted.RIGHT_HALF.name, "sm_100"].figures
+    assert products.barriers > products.asked_barriers == 0
 
 
 def test_the_compilers_message_is_told(rows):

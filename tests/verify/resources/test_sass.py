@@ -110,6 +110,10 @@ def test_traps_that_guard_tensor_memory_are_called_and_not_counted():
     assert sass.traps(program_of("S2R R0, SR_TID.X", "BPT.TRAP 0x1", "EXIT")) == 1
 
 
+def test_barriers_of_a_program():
+    assert sass.barriers(program_of("BAR.SYNC.DEFER_BLOCKING 0x0", "BAR.ARV 0x1, 0x80", "WARPSYNC 0xff", "EXIT")) == 1
+
+
 def test_what_the_parser_cannot_follow_is_refused():
     with pytest.raises(ValueError, match="BRX jumps to places"):
         program_of("BRX R2 -0x100", "EXIT")
