@@ -25,6 +25,7 @@ from ndbench.kernels.covariance import (
     lagged_means,
     lagged_plan,
     lagged_products,
+    lagged_room,
     partials,
     shift,
 )
@@ -50,10 +51,11 @@ def im2col(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
     held = columns.Columns.of(patches, *x.shape[1:], x.device)
     shifts = held.shifts(shift.sampled_shift(x), patches)
     parts, tiles = im2col_products.products(x, patches, held, shifts, precision)
-    totals = partials.total(parts, _all_slots(parts.shape[1], x.device))
+    if parts.shape[1] > partials.DIRECT:
+        parts = partials.total(parts, _all_slots(parts.shape[1], x.device))
     height, width = patches.output_size(*x.shape[2:])
     rows = len(x) * height * width * (patches.groups(x.shape[1]) // len(shifts))
-    mean, cov = im2col_assembly.assembled(totals[:, 0], shifts, held, tiles, rows)
+    mean, cov = im2col_assembly.assembled(parts, shifts, held, tiles, rows)
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
 
 
@@ -61,15 +63,15 @@ def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]
     """Mean and covariance by one product for each lag and piece of the image."""
     tables = classes.ClassTables.of(patches, x.shape[1], x.device)
     shape, stack = tuple(x.shape), tables.count // tables.units
-    all_chunks = lagged_plan.all_chunks(patches, shape, stack)
-    record = lagged_products.record_of(tables.m)
-    planes = tables.units * (-(-tables.m // lagged_products.tile_of(tables.m))) ** 2
-    slots = partials.splits(planes, all_chunks, record, x.numel() * x.element_size())
-    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, max(1, -(-all_chunks // slots)), x.device)
+    chunks = lagged_plan.chunks_of(patches, shape, stack)
+    affordable = lagged_room.affordable(shape, x.element_size(), patches, tables)
+    most = lagged_plan.chunks_per_program(chunks, lagged_room.planes_of(tables), affordable)
+    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, most, x.device)
     shifts = shift.sampled_shift(x)[tables.members]
     shifts = shifts if tables.units == tables.count else shifts.mean(0, keepdim=True)
     parts = lagged_products.products(x, patches, plan, tables, shifts, precision)
-    totals = partials.total(parts, plan.first)
+    # a single partial sum is the sum
+    totals = partials.total(parts, plan.first) if len(plan.work) > len(chunks) else parts
     height, width = patches.output_size(*x.shape[2:])
     rows = len(x) * height * width * stack
     groups = patches.groups(x.shape[1]) // stack

@@ -7,7 +7,7 @@ import torch
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.im2col_products import tile_of as tile_of_columns
-from ndbench.kernels.covariance.lagged_plan import all_chunks
+from ndbench.kernels.covariance.lagged_plan import chunks_of
 from ndbench.kernels.covariance.lagged_products import tile_of as tile_of_channels
 from ndbench.kernels.covariance.tiles import CHUNK
 
@@ -27,7 +27,7 @@ def lagged_multiplications(shape: tuple[int, int, int, int], patches: Patches) -
     """Chunks of all pieces and classes, times the tiles of two classes."""
     tables = ClassTables.of(patches, shape[1], torch.device("cpu"))
     tile = tile_of_channels(tables.m)
-    return CHUNK * all_chunks(patches, shape, tables.count) * (-(-tables.m // tile) * tile) ** 2
+    return CHUNK * sum(chunks_of(patches, shape, tables.count)) * (-(-tables.m // tile) * tile) ** 2
 
 
 def im2col_multiplications(shape: tuple[int, int, int, int], patches: Patches) -> int:

@@ -16,6 +16,7 @@ from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Lag, Piece, axes, plan
 from ndbench.kernels.covariance.division import reciprocal
+from ndbench.kernels.covariance.partials import splits
 from ndbench.kernels.covariance.tiles import CHUNK
 
 
@@ -96,11 +97,26 @@ def _described(lag: Lag, piece: Piece, patches: Patches, chunks: int) -> tuple[i
     )
 
 
+def chunks_per_program(chunks: Sequence[int], planes: int, affordable: int) -> int:
+    """How many chunks of a piece a program takes: those of a piece are divided evenly, and its last one has fewer.
+
+    Where more partial sums than one of each piece cannot be afforded, a program takes the whole piece.
+
+    Args:
+        chunks: of each piece, all classes that are rows of it.
+        planes: programs that take the same chunks.
+        affordable: partial sums of every plane that there is memory for.
+    """
+    # beside a partial sum that is not full, each piece may have its sum in float64
+    slots = splits(planes, sum(chunks), affordable - 3 * len(chunks))
+    return -(-sum(chunks) // slots)
+
+
 @lru_cache(maxsize=64)
-def all_chunks(patches: Patches, shape: tuple[int, int, int, int], stack: int) -> int:
-    """The chunks of all pieces, `stack` classes as rows."""
+def chunks_of(patches: Patches, shape: tuple[int, int, int, int], stack: int) -> tuple[int, ...]:
+    """The chunks of every piece, `stack` classes as rows."""
     lags = lags_that_meet(patches, shape)
-    return sum(stack * -(-shape[0] * piece.pixels // CHUNK) for lag in lags for piece in lag.pieces)
+    return tuple(stack * -(-shape[0] * piece.pixels // CHUNK) for lag in lags for piece in lag.pieces)
 
 
 def lags_that_meet(patches: Patches, shape: tuple[int, int, int, int]) -> list[Lag]:
