@@ -71,7 +71,7 @@ def gradient_of_pixels(
 ):
     """Matrices is (Q, shared, m, m), v (K, C) in float64; the tables are those of `Part`.
 
-    The classes are `taken` ones from first_class on, and shared is as many, or 1 where all classes share their matrices.
+    The classes are `taken` ones from first_class on, and shared is as many, or 1 where all share their matrices.
     """
     # one dimension: CUDA's second one ends at 65535, and classes may be more
     tiles = tl.load(firsts + region_count)
@@ -185,7 +185,8 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
     M, dcov = rows_of(x, patches), dcov.contiguous()
     plan = AdjointPlan.of(patches, tuple(x.shape), numbers(x, patches), x.device)
     means = sampled_shift(x)
-    v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M).flatten()[plan.columns]
+    v = constants(mean.contiguous(), dmean.contiguous(), dcov, of_columns(means, plan.channel), M)
+    v = of_columns(v.flatten(), plan.columns)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
     tables = ClassTables.of(patches, x.shape[1], x.device)
     for part in plan.parts:
@@ -242,13 +243,18 @@ def write_pixels(
     )
 
 
+def of_columns(values: Tensor, places: Tensor) -> Tensor:
+    """The value at each of the places, which are in int32."""
+    return values.index_select(0, places.flatten()).view_as(places)
+
+
 def numbers(x: Tensor, patches: Patches) -> int:
-    """How many numbers the matrices K may have at a time: what v, in two orders, shifts and tables leave of the room."""
+    """How many numbers the matrices K may have at a time: what v, in two orders, and tables leave of the room."""
     groups = patches.groups(x.shape[1])
     columns = x.shape[1] * patches.offsets
     F = columns // groups
     outputs = 4 * (1 if patches.pooled else groups) * F * (F + 1)
-    return max(0, room(x.numel() * x.element_size(), outputs) - 48 * columns) // 4
+    return max(0, room(x.numel() * x.element_size(), outputs) - 32 * columns) // 4
 
 
 def variants() -> Iterator[Variant]:

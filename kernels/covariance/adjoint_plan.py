@@ -59,14 +59,14 @@ class Part:
 
 @dataclass(frozen=True)
 class AdjointPlan:
-    """Tables for kernels.
+    """Tables for kernels, in int32.
 
     Attributes:
         parts: of all regions.
         classes: classes of channels whose matrices are held together.
         everywhere: whether every pixel lies in a region.
-        channel: the channel of every column, (G, F) in int64.
-        columns: the number g F + f of the column of an offset and a channel, (K, C) in int64.
+        channel: the channel of every column, (G, F).
+        columns: the number g F + f of the column of an offset and a channel, (K, C).
     """
 
     parts: tuple[Part, ...]
@@ -78,13 +78,25 @@ class AdjointPlan:
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, patches: Patches, shape: tuple[int, int, int, int], room: int, device: torch.device) -> "AdjointPlan":
-        """The plan for inputs of this shape, of matrices with at most so many numbers, or else one region and class."""
+        """The plan for inputs of this shape.
+
+        Args:
+            patches: which patches, and their blocks.
+            shape: of the input.
+            room: numbers of 4 bytes that matrices and the tables of taps and classes may take; the matrices of one
+                region and one class are held whatever they take.
+            device: of the input.
+        """
         tables = ClassTables.of(patches, shape[1], device)
         rows, columns = axes(patches, *shape[2:])
         meets, K = Classes.of(patches, shape[1], torch.device("cpu")).meets, patches.offsets
-        regions = [(region, tuple(lags(*region, patches, meets))) for region in product(reaches(rows), reaches(columns))]
+        regions = [
+            (region, tuple(lags(*region, patches, meets))) for region in product(reaches(rows), reaches(columns))
+        ]
         # of an image that lies between the patches nothing is read
         most = max((len(found) for _, found in regions), default=1)
+        # of a tap 4 numbers, and of a matrix 8
+        room = max(0, room - tables.sources.numel() - 12 * sum(len(found) for _, found in regions))
         # where one class stands for all of them, it is not divided
         together = max(1, min(tables.units, room // (tables.m**2 * most)))
         parts = parted(regions, room // (tables.m**2 * together))
@@ -94,8 +106,8 @@ class AdjointPlan:
             parts=tuple(_tables(part, patches, shape[0], device) for part in parts),
             classes=tables.count if tables.units == 1 else together,
             everywhere=all(sum(len(r.positions) for r in reaches(axis)) == axis.length for axis in (rows, columns)),
-            channel=(flat.flatten().argsort() // K).view(patches.groups(shape[1]), -1).to(device),
-            columns=flat.T.contiguous().to(device),
+            channel=(flat.flatten().argsort() // K).view(patches.groups(shape[1]), -1).int().to(device),
+            columns=flat.T.int().contiguous().to(device),
         )
 
 

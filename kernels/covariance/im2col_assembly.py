@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.im2col_products import tile_of
-from ndbench.kernels.covariance.strips import in_strip, products_of, strip_at
+from ndbench.kernels.covariance.triangle import in_triangle, products_of
 from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
@@ -37,14 +37,13 @@ def assemble_columns(
     TILE: tl.constexpr,
     LINES: tl.constexpr,
 ):
-    """LINES lines of one pair of tiles a program; parts is (units, slots, record), laid out as in `strips`."""
+    """LINES lines of one pair of tiles a program; parts is (units, slots, record), each as in `triangle`."""
     item = tl.program_id(0).to(tl.int64)
     unit, pair = item // pairs, item % pairs
     top, side = tl.load(tiles + 2 * pair), tl.load(tiles + 2 * pair + 1)
-    line = tl.program_id(1) * LINES + tl.arange(0, LINES)
-    a, b = top * TILE + line, side * TILE + tl.arange(0, TILE)
+    a, b = top * TILE + tl.program_id(1) * LINES + tl.arange(0, LINES), side * TILE + tl.arange(0, TILE)
     upper = (a[:, None] <= b[None, :]) & (b < columns)[None, :]
-    place = strip_at(top, columns, TILE) + in_strip(top, line, b, columns, TILE)
+    place = in_triangle(a, b, columns)
     S = tl.zeros((LINES, TILE), tl.float64)
     left, right = tl.zeros((LINES,), tl.float64), tl.zeros((TILE,), tl.float64)
     for slot in range(slots):
@@ -96,7 +95,7 @@ def assembled(parts: Tensor, shifts: Tensor, columns: Columns, tiles: Tensor, ro
         F,
         len(tiles),
         *parts.shape[1:],
-        products_of(F, tile),
+        products_of(F),
         rows,
         **configuration(tile).options(),
     )

@@ -19,8 +19,8 @@ from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.division import place_of, reciprocal
 from ndbench.kernels.covariance.partials import DIRECT, room, splits
-from ndbench.kernels.covariance.strips import in_strip, products_of, record_of, strip_at
 from ndbench.kernels.covariance.tiles import CHUNK, NOWHERE, pixel_axis
+from ndbench.kernels.covariance.triangle import in_triangle, products_of, record_of
 from ndbench.kernels.precision import WAYS
 from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
@@ -63,7 +63,7 @@ def multiply_columns(
     """One pair of column tiles, of one group or of `stack` pooled ones, and some chunks of rows a program.
 
     places is (3, groups, columns), shifts (groups / stack, columns), tiles (pairs, 2), rows those of one group, chunks
-    theirs; partials is (groups / stack, slots, record), each record the strips of `strips` and from sums_at on the sums.
+    theirs; partials is (groups / stack, slots, record), each a triangle as in `triangle`, and from sums_at on the sums.
     """
     item = tl.program_id(0).to(tl.int64)
     slot = tl.program_id(1)
@@ -104,8 +104,8 @@ def multiply_columns(
         sums += tl.sum(chunk_sums, axis=AXIS)
     top, side = tl.load(tiles + 2 * pair), tl.load(tiles + 2 * pair + 1)
     part = partials + (unit * slots + slot) * record
-    place = strip_at(top, columns, TILE) + in_strip(top, tl.arange(0, TILE), right_column, columns, TILE)
-    tl.store(part + place, products, mask=(left_column < columns)[:, None] & (right_column < columns)[None, :])
+    upper = (left_column[:, None] <= right_column[None, :]) & (right_column < columns)[None, :]
+    tl.store(part + in_triangle(left_column, right_column, columns), products, mask=upper)
     tl.store(part + sums_at + left_column, sums, mask=(left_column < columns) & (top == side))
 
 
@@ -150,16 +150,16 @@ def configuration(columns: int, *, axis: int, precision: str) -> Configuration:
 def slots_of(x: Tensor, patches: Patches, units: int, columns: int) -> int:
     """Partial sums of each of the units: as many as keep a GPU busy and there is memory for, but one at least.
 
-    One takes as much memory as the covariance, or half of that where it has many columns. Beyond `DIRECT` of them
-    there are their sums in float64 too.
+    One takes half as much memory as the covariance. Beyond `DIRECT` of them there are their sums in float64 too.
     """
     height, width = patches.output_size(*x.shape[2:])
     stack = patches.groups(x.shape[1]) // units
     chunks = stack * -(-len(x) * height * width // CHUNK)
     pairs = pairs_of(-(-columns // tile_of(columns)))
-    one = 4 * units * record_of(columns, tile_of(columns))
-    # of the room the shifts take a little
-    affordable = (room(x.numel() * x.element_size(), 4 * units * columns * (columns + 1)) - 4 * units * columns) // one
+    outputs = 4 * units * columns * (columns + 1)
+    # shifts and tables of columns take a little of it
+    left = room(x.numel() * x.element_size(), outputs) - 32 * stack * units * columns
+    affordable = left // (4 * units * record_of(columns))
     affordable = affordable if affordable <= DIRECT else max(DIRECT, affordable - 2)
     each = -(-chunks // splits(units * pairs, chunks, affordable))
     return -(-chunks // each)
@@ -182,7 +182,7 @@ def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, prec
     height, width = patches.output_size(*x.shape[2:])
     rows = len(x) * height * width
     chunks, stack = -(-rows // CHUNK), groups // units
-    slots, record = slots_of(x, patches, units, F), record_of(F, tile)
+    slots, record = slots_of(x, patches, units, F), record_of(F)
     partials = torch.empty((units, slots, record), dtype=torch.float32, device=x.device)
     multiply_columns[(units * len(tiles), slots)](
         x,
@@ -200,7 +200,7 @@ def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, prec
         -(-stack * chunks // slots),
         slots,
         record,
-        products_of(F, tile),
+        products_of(F),
         height * width,
         width,
         *x.shape[2:],

@@ -31,6 +31,7 @@ class LaggedPlan:
         work: the piece, the first chunk and the end of the chunks of every slot, (slots, 3).
         first: the first slot of every piece, and the number of slots, (Q + 1,).
         pairs: offsets t <= t', and the first of their pieces in `held` and the end, (P, 4); t = t' come first.
+        numbers: the number of every pair of offsets, (K, K), -1 where t > t' or columns of t and t' never meet.
         held: pieces of pairs.
         variance: (cnt M - cnt_t cnt_t') / M^2 of every pair, (P,).
         presence: mbar of every offset, (K,).
@@ -40,6 +41,7 @@ class LaggedPlan:
     work: Tensor
     first: Tensor
     pairs: Tensor
+    numbers: Tensor
     held: Tensor
     variance: Tensor
     presence: Tensor
@@ -70,6 +72,8 @@ class LaggedPlan:
         ]
         ends = [0, *accumulate(len(held) for *_, held in pairs)]
         t, u = torch.tensor([pair[:2] for pair in pairs]).T
+        number = torch.full((patches.offsets, patches.offsets), -1, dtype=torch.int32)
+        number[t, u] = torch.arange(len(pairs), dtype=torch.int32)
         size, M = window_counts(rows, columns), rows.outputs * columns.outputs
 
         def table(values: Sequence[Sequence[int]]) -> Tensor:
@@ -80,6 +84,7 @@ class LaggedPlan:
             work=table(work),
             first=table([[0, *accumulate(slots)]])[0],
             pairs=table([(a, b, *end) for (a, b, _), end in zip(pairs, pairwise(ends), strict=True)]),
+            numbers=number.to(device),
             held=table([[n for *_, held in pairs for n in held]])[0],
             variance=((size[t, u] * M - size[t, t] * size[u, u]).double() / M**2).to(device),
             presence=(size.diagonal().double() / M).to(device),

@@ -15,19 +15,24 @@ def planes_of(tables: ClassTables) -> int:
 
 
 def affordable(shape: Shape, itemsize: int, patches: Patches, tables: ClassTables) -> int:
-    """Partial sums of every plane, for an input of this shape and so many bytes a number."""
+    """Partial sums of every plane, for an input of this shape and so many bytes a number; 0 or less is none."""
     images, channels, height, width = shape
-    columns = tables.units * tables.m * patches.offsets
+    K, columns = patches.offsets, tables.units * tables.m * patches.offsets
     groups = patches.groups(channels) * tables.units // tables.count
     F = columns // groups
     outputs = 4 * (1 if patches.pooled else groups) * F * (F + 1)
-    # means inside and outside the image in float64, and shifts
-    means = 16 * columns + 4 * channels
-    left = room(images * channels * height * width * itemsize, outputs) - means
-    return left // (4 * planes_of(tables) * record_of(tables.m))
+    # means of columns in float64, their tables, and those of classes and of pairs of offsets
+    besides = 64 * columns + 8 * channels + 4 * (2 * K - 1) * tables.count + 32 * K**2
+    left = room(images * channels * height * width * itemsize, outputs) - besides
+    return left // least(tables)
 
 
-def fits(shape: Shape, patches: Patches, tables: ClassTables) -> bool:
-    """Whether there is memory for one partial sum of each piece, of an input in float32."""
+def least(tables: ClassTables) -> int:
+    """Bytes of one partial sum of every plane."""
+    return 4 * planes_of(tables) * record_of(tables.m)
+
+
+def fits(shape: Shape, itemsize: int, patches: Patches, tables: ClassTables) -> bool:
+    """Whether there is memory for one partial sum of each piece."""
     pieces = chunks_of(patches, shape, tables.count // tables.units)
-    return len(pieces) <= affordable(shape, 4, patches, tables)
+    return len(pieces) <= affordable(shape, itemsize, patches, tables)
