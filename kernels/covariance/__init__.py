@@ -6,7 +6,6 @@ Each algorithm takes float32, float16 or bfloat16 and returns mean and covarianc
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -30,6 +29,7 @@ from ndbench.kernels.covariance import (
     partials,
     shift,
 )
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import Variant
 
 MODULES = (
@@ -50,13 +50,13 @@ Algorithm = Callable[[Tensor, Patches, str], tuple[Tensor, Tensor]]
 
 def im2col(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]:
     """Mean and covariance by implicit im2col."""
-    held = columns.Columns.of(patches, *x.shape[1:], x.device)
+    images, channels, height, width = x.shape
+    held = columns.Columns.of(patches, channels, height, width, x.device)
     shifts = held.shifts(shift.sampled_shift(x), patches)
     parts, tiles = im2col_products.products(x, patches, held, shifts, precision)
     if parts.shape[1] > partials.DIRECT:
         parts = partials.total(parts, _all_slots(parts.shape[1], x.device))
-    height, width = patches.output_size(*x.shape[2:])
-    rows = len(x) * height * width * (patches.groups(x.shape[1]) // len(shifts))
+    rows = images * math.prod(patches.output_size(height, width)) * (patches.groups(channels) // len(shifts))
     mean, cov = im2col_assembly.assembled(parts, shifts, held, tiles, rows)
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
 
@@ -99,6 +99,6 @@ def variants() -> Iterator[Variant]:
         yield from module.variants()
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def _all_slots(slots: int, device: torch.device) -> Tensor:
     return torch.tensor([0, slots], dtype=torch.int32, device=device)

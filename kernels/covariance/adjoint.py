@@ -183,12 +183,13 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         gradient with respect to x, of its shape and type.
     """
     M, dcov = rows_of(x, patches), dcov.contiguous()
-    plan = AdjointPlan.of(patches, tuple(x.shape), numbers(x, patches), x.device)
+    images, channels, height, width = x.shape
+    plan = AdjointPlan.of(patches, (images, channels, height, width), numbers(x, patches), x.device)
     means = sampled_shift(x)
     v = constants(mean.contiguous(), dmean.contiguous(), dcov, of_columns(means, plan.channel), M)
     v = of_columns(v.flatten(), plan.columns)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
-    tables = ClassTables.of(patches, x.shape[1], x.device)
+    tables = ClassTables.of(patches, channels, x.device)
     for part in plan.parts:
         for first in range(0, tables.count, plan.classes):
             taken = range(first, min(first + plan.classes, tables.count))

@@ -11,7 +11,6 @@ are taken in parts, one after the other, and where those of one region would, cl
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate, pairwise, product
 
 import torch
@@ -23,6 +22,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import reciprocal
+from ndbench.kernels.tables import kept_on_device
 
 Progression = tuple[int, int, int]
 """First, number and step."""
@@ -76,7 +76,7 @@ class AdjointPlan:
     columns: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(cls, patches: Patches, shape: tuple[int, int, int, int], room: int, device: torch.device) -> "AdjointPlan":
         """The plan for inputs of this shape.
 

@@ -1,7 +1,6 @@
 """Columns of the patch matrix, as tables for kernels: which pixel of which channel each one holds."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from ndbench.covariance.assembly import window_counts
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
+from ndbench.kernels.tables import kept_on_device
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Columns:
     output: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(cls, patches: Patches, channels: int, height: int, width: int, device: torch.device) -> "Columns":
         """Those of the patches of images of this size."""
         group, column = patches.columns(channels)

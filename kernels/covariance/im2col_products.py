@@ -8,7 +8,6 @@ over the rows of a chunk after the other; an accumulator is emptied after every 
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import torch
 import triton
@@ -23,6 +22,7 @@ from ndbench.kernels.covariance.tiles import CHUNK, NOWHERE, pixel_axis
 from ndbench.kernels.covariance.triangle import in_triangle, products_of, record_of
 from ndbench.kernels.precision import WAYS
 from ndbench.kernels.specialization import specialized_on
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
@@ -216,13 +216,13 @@ def pairs_of(count: int) -> int:
     return count * (count + 1) // 2
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def upper_tiles(count: int, device: torch.device) -> Tensor:
     """The pairs of tiles i <= j, (pairs, 2): copied once, since a copy synchronizes."""
     return torch.triu_indices(count, count, dtype=torch.int32).T.contiguous().to(device)
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def reciprocals(per_image: int, per_line: int, device: torch.device) -> Tensor:
     """What divides by the patches of an image and of a line."""
     return torch.tensor([*reciprocal(per_image), *reciprocal(per_line)], dtype=torch.int32, device=device)

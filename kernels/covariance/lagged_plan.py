@@ -18,6 +18,7 @@ from ndbench.covariance.pieces import Lag, Piece, axes, plan
 from ndbench.kernels.covariance.division import reciprocal
 from ndbench.kernels.covariance.partials import splits
 from ndbench.kernels.covariance.tiles import CHUNK
+from ndbench.kernels.tables import kept_on_device
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class LaggedPlan:
     presence: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(
         cls, patches: Patches, shape: tuple[int, int, int, int], stack: int, chunks: int, device: torch.device
     ) -> "LaggedPlan":

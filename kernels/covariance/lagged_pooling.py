@@ -8,7 +8,6 @@ in float64 and in the order of the groups, each entry in registers until it is w
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import torch
 import triton
@@ -21,6 +20,7 @@ from ndbench.kernels.covariance.lagged_assembly import entry_of
 from ndbench.kernels.covariance.lagged_plan import LaggedPlan
 from ndbench.kernels.covariance.lagged_products import tile_of
 from ndbench.kernels.specialization import specialized_on
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import Configuration, Variant
 
 
@@ -156,7 +156,7 @@ def pooled(
     return (inside + outside).mean(0).float(), cov
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def places_of(patches: Patches, channels: int, device: torch.device) -> Tensor:
     """Class, channel in the class, and offset of every column, (3, G, F) in int32."""
     tables = ClassTables.of(patches, channels, torch.device("cpu"))

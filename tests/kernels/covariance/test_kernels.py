@@ -284,20 +284,3 @@ def test_bfloat16_is_not_interpreted():
         pytest.skip("a GPU computes bfloat16")
     with pytest.raises(NotImplementedError, match="interpreter computes bfloat16 wrongly"):
         patch_covariance(torch.zeros(1, 1, 3, 3, dtype=torch.bfloat16), 2, backend="triton")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are captured on a GPU")
-@each_algorithm
-def test_captured_in_a_graph(algorithm):
-    x = torch.randn(4, 8, 12, 11, device="cuda")
-    patches = Patches.of(3, padding=1, block=4)
-    wanted = by_kernels(x, patches, algorithm, "ieee")
-    given = upstream(*wanted)
-    dx = adjoint(x, wanted[0], *given, patches, precision="ieee")
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = by_kernels(x, patches, algorithm, "ieee")
-        again = adjoint(x, found[0], *given, patches, precision="ieee")
-    graph.replay()
-    for one, other in zip((*found, again), (*wanted, dx), strict=True):
-        assert torch.equal(one, other)
