@@ -63,6 +63,11 @@ def require_kernel_input(A: Tensor, name: str) -> None:
         raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
 
 
+def capturing(device: torch.device) -> bool:
+    """Whether a CUDA graph is being captured on the device's current stream."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 def launched_on(A: Tensor) -> AbstractContextManager[None]:
     """A block whose launches go to A's device, whichever is current: Triton asks for the current one."""
     device: AbstractContextManager[None] = torch.cuda.device_of(A)  # type: ignore[no-untyped-call]

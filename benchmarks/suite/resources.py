@@ -14,7 +14,7 @@ VARIANTS = (
     "covariance.adjoint_matrices",
     "covariance.im2col/64/channels_last/fp32/ieee",
     "covariance.im2col/64/channels_last/fp32/tf32x3",
-    "covariance.im2col_assembly/64",
+    "covariance.im2col_assembly/64/fp32",
     "covariance.lagged/64/channels_last/fp32/ieee",
     "covariance.lagged/64/channels_last/fp32/tf32x3",
     "covariance.lagged_assembly/fp32",

@@ -4,13 +4,12 @@ Each algorithm takes float32, float16 or bfloat16 and returns mean and covarianc
 `ndbench.covariance` do. The products are of shifted pixels x - s, which float32 holds whatever the type of x.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ndbench.covariance.assembly import pool
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance import (
     adjoint,
@@ -24,10 +23,13 @@ from ndbench.kernels.covariance import (
     lagged_assembly,
     lagged_means,
     lagged_plan,
+    lagged_pooling,
     lagged_products,
+    lagged_room,
     partials,
     shift,
 )
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import Variant
 
 MODULES = (
@@ -37,6 +39,7 @@ MODULES = (
     lagged_products,
     lagged_means,
     lagged_assembly,
+    lagged_pooling,
     partials,
     adjoint_constants,
     adjoint_matrices,
@@ -47,39 +50,37 @@ Algorithm = Callable[[Tensor, Patches, str], tuple[Tensor, Tensor]]
 
 def im2col(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]:
     """Mean and covariance by implicit im2col."""
-    held = columns.Columns.of(patches, *x.shape[1:], x.device)
+    images, channels, height, width = x.shape
+    held = columns.Columns.of(patches, channels, height, width, x.device)
     shifts = held.shifts(shift.sampled_shift(x), patches)
     parts, tiles = im2col_products.products(x, patches, held, shifts, precision)
-    totals = partials.total(parts, _all_slots(parts.shape[1], x.device))
-    height, width = patches.output_size(*x.shape[2:])
-    rows = len(x) * height * width * (patches.groups(x.shape[1]) // len(shifts))
-    mean, cov = im2col_assembly.assembled(totals[:, 0], shifts, held, tiles, rows)
+    if parts.shape[1] > partials.DIRECT:
+        parts = partials.total(parts, _all_slots(parts.shape[1], x.device))
+    rows = images * math.prod(patches.output_size(height, width)) * (patches.groups(channels) // len(shifts))
+    mean, cov = im2col_assembly.assembled(parts, shifts, held, tiles, rows)
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
 
 
 def lagged(x: Tensor, patches: Patches, precision: str) -> tuple[Tensor, Tensor]:
     """Mean and covariance by one product for each lag and piece of the image."""
     tables = classes.ClassTables.of(patches, x.shape[1], x.device)
-    shape, stack = tuple(x.shape), tables.count // tables.units
-    all_chunks = lagged_plan.all_chunks(patches, shape, stack)
-    record = lagged_products.record_of(tables.m)
-    planes = tables.units * (-(-tables.m // lagged_products.tile_of(tables.m))) ** 2
-    slots = partials.splits(planes, all_chunks, record, x.numel() * x.element_size())
-    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, max(1, -(-all_chunks // slots)), x.device)
+    images, channels, height, width = x.shape
+    shape, stack = (images, channels, height, width), tables.count // tables.units
+    chunks = lagged_plan.chunks_of(patches, shape, stack)
+    affordable = lagged_room.affordable(shape, x.element_size(), patches, tables)
+    most = lagged_plan.chunks_per_program(chunks, lagged_room.planes_of(tables), affordable)
+    plan = lagged_plan.LaggedPlan.of(patches, shape, stack, most, x.device)
     shifts = shift.sampled_shift(x)[tables.members]
     shifts = shifts if tables.units == tables.count else shifts.mean(0, keepdim=True)
     parts = lagged_products.products(x, patches, plan, tables, shifts, precision)
-    totals = partials.total(parts, plan.first)
-    height, width = patches.output_size(*x.shape[2:])
-    rows = len(x) * height * width * stack
+    # a single partial sum is the sum
+    totals = partials.total(parts, plan.first) if len(plan.work) > len(chunks) else parts
+    rows = images * math.prod(patches.output_size(height, width)) * stack
     groups = patches.groups(x.shape[1]) // stack
     inside, outside = lagged_means.means(totals, shifts, plan, tables, groups, rows)
-    pooled = patches.pooled and groups > 1
-    dtype = torch.float64 if pooled else torch.float32
-    cov = lagged_assembly.assembled(totals, inside, shifts, plan, tables, rows, dtype)
-    if pooled:
-        mean, cov = pool(inside, outside, cov.mean(0))
-        return mean.float(), cov.float()
+    if patches.pooled and groups > 1:
+        return lagged_pooling.pooled(totals, inside, outside, shifts, plan, tables, patches, rows)
+    cov = lagged_assembly.assembled(totals, inside, shifts, plan, tables, rows)
     mean = (inside + outside).float()
     return (mean[0], cov[0]) if patches.pooled else (mean, cov)
 
@@ -89,7 +90,7 @@ ALGORITHMS = {"im2col": im2col, "lagged": lagged}
 
 def algorithm_of(name: str, x: Tensor, patches: Patches) -> Algorithm:
     """The algorithm of this name, or for "auto" one chosen from the shape of x."""
-    return ALGORITHMS[choice.fewest(tuple(x.shape), patches) if name == "auto" else name]
+    return ALGORITHMS[choice.fewest(tuple(x.shape), patches, x.element_size()) if name == "auto" else name]
 
 
 def variants() -> Iterator[Variant]:
@@ -98,6 +99,6 @@ def variants() -> Iterator[Variant]:
         yield from module.variants()
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def _all_slots(slots: int, device: torch.device) -> Tensor:
     return torch.tensor([0, slots], dtype=torch.int32, device=device)

@@ -18,10 +18,10 @@ from ndbench.covariance.adjoint_weights import rows_of
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.adjoint_constants import constants
 from ndbench.kernels.covariance.adjoint_matrices import matrices
-from ndbench.kernels.covariance.adjoint_plan import PIXELS, AdjointPlan
+from ndbench.kernels.covariance.adjoint_plan import PIXELS, AdjointPlan, Part
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import place_of
-from ndbench.kernels.covariance.partials import LEAST, SHARE
+from ndbench.kernels.covariance.partials import room
 from ndbench.kernels.covariance.shift import sampled_shift
 from ndbench.kernels.covariance.tiles import pixel_axis
 from ndbench.kernels.precision import WAYS
@@ -44,6 +44,8 @@ def gradient_of_pixels(
     region_count,
     search_steps,
     classes,
+    first_class,
+    taken,
     shared,
     m,
     class_stride,
@@ -67,7 +69,10 @@ def gradient_of_pixels(
     AXIS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Matrices is (Q, A', m, m), v (K, C) in float64; the tables are those of `AdjointPlan`."""
+    """Matrices is (Q, shared, m, m), v (K, C) in float64; the tables are those of `Part`.
+
+    The classes are `taken` ones from first_class on, and shared is as many, or 1 where all share their matrices.
+    """
     # one dimension: CUDA's second one ends at 65535, and classes may be more
     tiles = tl.load(firsts + region_count)
     tile, part = tl.program_id(0) % tiles, tl.program_id(0) // tiles
@@ -86,9 +91,9 @@ def gradient_of_pixels(
     h = tl.load(region) + line * step_h
     w = tl.load(region + 1) + column * step_w
     exists = image < tl.load(firsts + region_count + 1)
-    own = part % classes
-    c = part // classes * TILE + tl.arange(0, TILE)
-    weights = matrices + (own % shared).to(tl.int64) * m * m
+    own = first_class + part % taken
+    c = part // taken * TILE + tl.arange(0, TILE)
+    weights = matrices + (part % shared).to(tl.int64) * m * m
     first_tap, last_tap = tl.load(region + 8), tl.load(region + 9)
     blocks = (m + CHANNELS - 1) // CHANNELS
     at = image * stride_n + h.to(tl.int64) * stride_h + w.to(tl.int64) * stride_w
@@ -163,9 +168,8 @@ def configuration(m: int, dtype: torch.dtype, *, axis: int, precision: str) -> C
 def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, *, precision: str) -> Tensor:
     """Gradient with respect to x from those of mean and covariance, for every stride and both groupings.
 
-    Besides the gradient it takes the matrices K: those of the lags up to 1/20 of x, or 4 MiB, and where that does not
-    suffice those of all pairs of offsets, as many numbers as dcov has, or G times as many where interleaved groups are
-    pooled.
+    Besides the gradient it takes a tenth of x and the size of mean and covariance, or 4 MiB: the matrices K, in as many
+    launches as that takes.
 
     Args:
         x: input, shape (N, C, H, W), any strides, float32, float16 or bfloat16.
@@ -179,29 +183,56 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         gradient with respect to x, of its shape and type.
     """
     M, dcov = rows_of(x, patches), dcov.contiguous()
-    plan = AdjointPlan.of(patches, tuple(x.shape), room(x), x.device)
+    images, channels, height, width = x.shape
+    plan = AdjointPlan.of(patches, (images, channels, height, width), numbers(x, patches), x.device)
     means = sampled_shift(x)
-    v = constants(mean.contiguous(), dmean.contiguous(), dcov, means[plan.channel], M)
+    v = constants(mean.contiguous(), dmean.contiguous(), dcov, of_columns(means, plan.channel), M)
+    v = of_columns(v.flatten(), plan.columns)
     dx = torch.empty_like(x) if plan.everywhere else torch.zeros_like(x)
-    tables = ClassTables.of(patches, x.shape[1], x.device)
-    K = matrices(dcov, plan, tables, M)
+    tables = ClassTables.of(patches, channels, x.device)
+    for part in plan.parts:
+        for first in range(0, tables.count, plan.classes):
+            taken = range(first, min(first + plan.classes, tables.count))
+            held = taken if tables.units > 1 else range(1)
+            K = matrices(dcov, patches, part, tables, held, M)
+            write_pixels(dx, x, patches, part, tables, taken, K, v, means, precision)
+            # one part's matrices at a time
+            del K
+    return dx
+
+
+def write_pixels(
+    dx: Tensor,
+    x: Tensor,
+    patches: Patches,
+    part: Part,
+    tables: ClassTables,
+    taken: range,
+    K: Tensor,
+    v: Tensor,
+    means: Tensor,
+    precision: str,
+) -> None:
+    """The gradient of the pixels of a part of the plan, of the channels of some classes."""
     chosen = configuration(tables.m, x.dtype, axis=pixel_axis(x), precision=precision)
-    regions = len(plan.regions)
-    gradient_of_pixels[(plan.programs * tables.count * triton.cdiv(tables.m, chosen.constants["TILE"]),)](
+    regions = len(part.regions)
+    gradient_of_pixels[(part.programs * len(taken) * triton.cdiv(tables.m, chosen.constants["TILE"]),)](
         x,
         dx,
         K,
-        v.flatten()[plan.columns],
+        v,
         means,
-        plan.regions,
-        plan.firsts,
-        plan.taps,
+        part.regions,
+        part.firsts,
+        part.taps,
         tables.sources,
         patches.kernel_size[1],
         regions,
         (regions - 1).bit_length(),
         tables.count,
-        tables.units,
+        taken.start,
+        len(taken),
+        K.shape[1],
         tables.m,
         tables.stride,
         tables.step,
@@ -211,19 +242,27 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
         *dx.stride(),
         **chosen.options(),
     )
-    return dx
 
 
-def room(x: Tensor) -> int:
-    """How many numbers the matrices of lags may take."""
-    return max(x.numel() * x.element_size() // SHARE, LEAST) // 4
+def of_columns(values: Tensor, places: Tensor) -> Tensor:
+    """The value at each of the places, which are in int32."""
+    return values.index_select(0, places.flatten()).view_as(places)
+
+
+def numbers(x: Tensor, patches: Patches) -> int:
+    """How many numbers the matrices K may have at a time: what v, in two orders, and tables leave of the room."""
+    groups = patches.groups(x.shape[1])
+    columns = x.shape[1] * patches.offsets
+    F = columns // groups
+    outputs = 4 * (1 if patches.pooled else groups) * F * (F + 1)
+    return max(0, room(x.numel() * x.element_size(), outputs) - 32 * columns) // 4
 
 
 def variants() -> Iterator[Variant]:
     """Every configuration that `adjoint` may launch."""
     integers = (
-        *("offsets_per_row", "region_count", "search_steps", "classes", "shared", "m", "class_stride", "class_step"),
-        *("height", "width", "step_h", "step_w"),
+        *("offsets_per_row", "region_count", "search_steps", "classes", "first_class", "taken", "shared"),
+        *("m", "class_stride", "class_step", "height", "width", "step_h", "step_w"),
     )
     strides = [f"{side}stride_{axis}" for side in ("", "out_") for axis in "nchw"]
     for dtype, precision, vendors in WAYS:

@@ -5,13 +5,12 @@ product for every lag l of an offset t in I x J and another offset t + l, with t
 
     K_l = sum over these t of Gs_(t + l), t.
 
-Matrices that are sums of the same pairs are kept once. Where those of a small region would take too much memory, its
-taps are the single pairs.
+Matrices that are sums of the same pairs are kept once. Where those of all regions would take too much memory, regions
+are taken in parts, one after the other, and where those of one region would, classes of channels are too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate, pairwise, product
 
 import torch
@@ -23,76 +22,152 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.division import reciprocal
+from ndbench.kernels.tables import kept_on_device
 
-Pairs = tuple[tuple[int, int], ...]
-"""Offsets t' and t, all of one lag t' - t, in the flat order of offsets."""
-Tap = tuple[tuple[int, int], Pairs]
-"""A lag of rows and columns, and its pairs."""
-
+Progression = tuple[int, int, int]
+"""First, number and step."""
+Matrix = tuple[int, int, Progression, Progression]
+"""A lag of rows and columns, and the rows and the columns of the offsets t of its pairs (t + l, t)."""
+Region = tuple[Reach, Reach]
 
 PIXELS = 128
 """Pixels of one region that a program computes."""
 
 
 @dataclass(frozen=True)
-class AdjointPlan:
-    """Tables for kernels.
+class Part:
+    """Tables of some regions, in int32.
 
     Attributes:
         regions: of each region its first row and column, its rows and columns, the reciprocals of their product and of
             the columns, first and last tap, and first offset, number of offsets and step between them for rows and for
-            columns, (R, 16) in int32, as are all others but the last two.
+            columns, (R, 16).
         firsts: the first program of every region, the number of programs, and the number of images, (R + 2,).
         taps: of each tap its distance in rows and columns of pixels, its matrix, and its row of `sources` of
             `ClassTables`, (T, 4).
-        first: the first pair of every matrix, and the number of pairs, (Q + 1,).
-        pairs: t', t and the row of `sources`, (P, 3).
-        everywhere: whether every pixel lies in a region.
+        matrices: of each matrix first row, number of rows and step of its offsets, the same of columns, what t + l is
+            beyond t, and its row of `sources`, (Q, 8).
         programs: the number of programs.
-        channel: the channel of every column, (G, F) in int64.
-        columns: the number g F + f of the column of an offset and a channel, (K, C) in int64.
     """
 
     regions: Tensor
     firsts: Tensor
     taps: Tensor
-    first: Tensor
-    pairs: Tensor
-    everywhere: bool
+    matrices: Tensor
     programs: int
+
+
+@dataclass(frozen=True)
+class AdjointPlan:
+    """Tables for kernels, in int32.
+
+    Attributes:
+        parts: of all regions.
+        classes: classes of channels whose matrices are held together.
+        everywhere: whether every pixel lies in a region.
+        channel: the channel of every column, (G, F).
+        columns: the number g F + f of the column of an offset and a channel, (K, C).
+    """
+
+    parts: tuple[Part, ...]
+    classes: int
+    everywhere: bool
     channel: Tensor
     columns: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(cls, patches: Patches, shape: tuple[int, int, int, int], room: int, device: torch.device) -> "AdjointPlan":
-        """The plan for inputs of this shape; matrices have room for so many numbers, those of single pairs apart."""
-        classes = Classes.of(patches, shape[1], torch.device("cpu"))
+        """The plan for inputs of this shape.
+
+        Args:
+            patches: which patches, and their blocks.
+            shape: of the input.
+            room: numbers of 4 bytes that matrices and the tables of taps and classes may take; the matrices of one
+                region and one class are held whatever they take.
+            device: of the input.
+        """
         tables = ClassTables.of(patches, shape[1], device)
         rows, columns = axes(patches, *shape[2:])
-        regions = list(product(reaches(rows), reaches(columns)))
-        chosen = _chosen_taps(regions, patches, classes, room // (tables.units * tables.m**2))
-        numbers = {pairs: number for number, pairs in enumerate(dict.fromkeys(p for taps in chosen for _, p in taps))}
-        ends = _ends(map(len, chosen))
-        programs = _ends(-(-shape[0] * _pixels(*region) // PIXELS) for region in regions)
-        K, kw, (dh, dw) = patches.offsets, patches.kernel_size[1], patches.dilation
+        meets, K = Classes.of(patches, shape[1], torch.device("cpu")).meets, patches.offsets
+        regions = [
+            (region, tuple(lags(*region, patches, meets))) for region in product(reaches(rows), reaches(columns))
+        ]
+        # of an image that lies between the patches nothing is read
+        most = max((len(found) for _, found in regions), default=1)
+        # of a tap 4 numbers, and of a matrix 8
+        room = max(0, room - tables.sources.numel() - 12 * sum(len(found) for _, found in regions))
+        # where one class stands for all of them, it is not divided
+        together = max(1, min(tables.units, room // (tables.m**2 * most)))
+        parts = parted(regions, room // (tables.m**2 * together))
         group, column = patches.columns(shape[1])
         flat = group * (shape[1] * K // patches.groups(shape[1])) + column
-
-        def table(values: Iterable[Sequence[int]]) -> Tensor:
-            return torch.tensor(list(values), dtype=torch.int32).to(device)
-
         return cls(
-            regions=table(_described(*r, *taps) for r, taps in zip(regions, pairwise(ends), strict=True)),
-            firsts=table([[*programs, shape[0]]])[0],
-            taps=table((dh * i, dw * j, numbers[p], i * kw + j + K - 1) for taps in chosen for (i, j), p in taps),
-            first=table([_ends(map(len, numbers))])[0],
-            pairs=table((*pair, pair[0] - pair[1] + K - 1) for pairs in numbers for pair in pairs),
+            parts=tuple(_tables(part, patches, shape[0], device) for part in parts),
+            classes=tables.count if tables.units == 1 else together,
             everywhere=all(sum(len(r.positions) for r in reaches(axis)) == axis.length for axis in (rows, columns)),
-            programs=programs[-1],
-            channel=(flat.flatten().argsort() // K).view(patches.groups(shape[1]), -1).to(device),
-            columns=flat.T.contiguous().to(device),
+            channel=(flat.flatten().argsort() // K).view(patches.groups(shape[1]), -1).int().to(device),
+            columns=flat.T.int().contiguous().to(device),
         )
+
+
+Lagged = tuple[Region, tuple[Matrix, ...]]
+"""A region, and the matrix of each of its taps."""
+
+
+def parted(regions: Sequence[Lagged], matrices: int) -> Iterator[list[Lagged]]:
+    """The regions in parts, each with as many as have no more matrices, and one at least."""
+    part: list[Lagged] = []
+    kept: set[Matrix] = set()
+    for region in regions:
+        grown = kept.union(region[1])
+        if part and len(grown) > matrices:
+            yield part
+            part, grown = [], set(region[1])
+        part.append(region)
+        kept = grown
+    if part:
+        yield part
+
+
+def lags(rows: Reach, columns: Reach, patches: Patches, meets: Sequence[bool]) -> Iterator[Matrix]:
+    """The matrices of a region: those of the lags at which classes meet."""
+    kh, kw = patches.kernel_size
+    for i, down in _lags_of(rows.offsets, kh):
+        for j, across in _lags_of(columns.offsets, kw):
+            if meets[abs(i * kw + j)]:
+                yield i, j, down, across
+
+
+def _lags_of(offsets: tuple[int, ...], kernel: int) -> Iterator[tuple[int, Progression]]:
+    """The lags of one axis, with the offsets that have another offset there."""
+    for lag in range(-offsets[-1], kernel - offsets[0]):
+        found = [i for i in offsets if 0 <= i + lag < kernel]
+        if found:
+            yield lag, _progression(found)
+
+
+def _progression(offsets: Sequence[int]) -> Progression:
+    """What reads a position are every stride / gcd(stride, dilation)-th offsets."""
+    return offsets[0], len(offsets), offsets[1] - offsets[0] if len(offsets) > 1 else 1
+
+
+def _tables(part: Sequence[Lagged], patches: Patches, images: int, device: torch.device) -> Part:
+    K, kw, (dh, dw) = patches.offsets, patches.kernel_size[1], patches.dilation
+    numbers = {matrix: number for number, matrix in enumerate(dict.fromkeys(m for _, found in part for m in found))}
+    taps = _ends(len(found) for _, found in part)
+    programs = _ends(-(-images * _pixels(*region) // PIXELS) for region, _ in part)
+
+    def table(values: Iterable[Sequence[int]]) -> Tensor:
+        return torch.tensor(list(values), dtype=torch.int32).to(device)
+
+    return Part(
+        regions=table(_described(*region, *ends) for (region, _), ends in zip(part, pairwise(taps), strict=True)),
+        firsts=table([[*programs, images]])[0],
+        taps=table((dh * m[0], dw * m[1], numbers[m], m[0] * kw + m[1] + K - 1) for _, found in part for m in found),
+        matrices=table((*down, *across, i * kw + j, i * kw + j + K - 1) for i, j, down, across in numbers),
+        programs=programs[-1],
+    )
 
 
 def _ends(sizes: Iterable[int]) -> list[int]:
@@ -112,37 +187,5 @@ def _described(rows: Reach, columns: Reach, first: int, last: int) -> tuple[int,
     )
 
 
-def _progression(offsets: tuple[int, ...]) -> tuple[int, int, int]:
-    """First, number and step: what reads a position are every stride / gcd(stride, dilation)-th offsets."""
-    return offsets[0], len(offsets), offsets[1] - offsets[0] if len(offsets) > 1 else 1
-
-
-def _chosen_taps(
-    regions: Sequence[tuple[Reach, Reach]], patches: Patches, classes: Classes, matrices: int
-) -> list[list[Tap]]:
-    """The taps of every region: lags as long as there is room for their matrices, large regions first."""
-    chosen: list[list[Tap]] = [[] for _ in regions]
-    kept: set[Pairs] = set()
-    for number in sorted(range(len(regions)), key=lambda r: -_pixels(*regions[r])):
-        taps = list(_lags(*regions[number], patches, classes))
-        grown = kept | {pairs for _, pairs in taps}
-        if len(grown) <= matrices:
-            kept, chosen[number] = grown, taps
-        else:
-            chosen[number] = [(lag, (pair,)) for lag, pairs in taps for pair in pairs]
-    return chosen
-
-
 def _pixels(rows: Reach, columns: Reach) -> int:
     return len(rows.positions) * len(columns.positions)
-
-
-def _lags(rows: Reach, columns: Reach, patches: Patches, classes: Classes) -> Iterator[Tap]:
-    """The lags of a region, with their pairs."""
-    kh, kw = patches.kernel_size
-    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for (i, j), (u, v) in product(product(rows.offsets, columns.offsets), product(range(kh), range(kw))):
-        other, own = u * kw + v, i * kw + j
-        if classes.meets[abs(other - own)]:
-            found.setdefault((u - i, v - j), []).append((other, own))
-    yield from ((lag, tuple(pairs)) for lag, pairs in found.items())

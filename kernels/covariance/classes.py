@@ -1,13 +1,13 @@
 """Classes of channels, as tables for kernels: their channels, their partners, and the places of their columns."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
+from ndbench.kernels.tables import kept_on_device
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ClassTables:
     members: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(cls, patches: Patches, channels: int, device: torch.device) -> "ClassTables":
         """Those of so many channels."""
         classes = Classes.of(patches, channels, torch.device("cpu"))

@@ -15,34 +15,46 @@ from torch import Tensor
 
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.im2col_products import tile_of
+from ndbench.kernels.covariance.triangle import in_triangle, products_of
 from ndbench.kernels.specialization import specialized_on
 from ndbench.kernels.variant import Configuration, Variant
 
 
 @specialized_on()
 def assemble_columns(
-    totals, shifts, output, tiles, mean, cov, columns, pairs, rows: tl.int64, TILE: tl.constexpr, LINES: tl.constexpr
+    parts,
+    shifts,
+    output,
+    tiles,
+    mean,
+    cov,
+    columns,
+    pairs,
+    slots,
+    record: tl.int64,
+    sums_at: tl.int64,
+    rows: tl.int64,
+    TILE: tl.constexpr,
+    LINES: tl.constexpr,
 ):
-    """LINES lines of one pair of tiles a program; totals is (units * pairs, TILE * TILE + TILE)."""
+    """LINES lines of one pair of tiles a program; parts is (units, slots, record), each as in `triangle`."""
     item = tl.program_id(0).to(tl.int64)
     unit, pair = item // pairs, item % pairs
-    record: tl.constexpr = TILE * TILE + TILE
     top, side = tl.load(tiles + 2 * pair), tl.load(tiles + 2 * pair + 1)
-    line, index = tl.program_id(1) * LINES + tl.arange(0, LINES), tl.arange(0, TILE)
-    a, b = top * TILE + line, side * TILE + index
-    # the diagonal pair (i, i) of upper tiles of `count` has the number i count - i (i - 1) / 2
-    count = tl.cdiv(columns, TILE)
-    diagonal = totals + unit * pairs * record + TILE * TILE
-    # 64-bit: pairs * record passes 2**31 beyond 64896 columns
-    top_pair = (top * count - top * (top - 1) // 2).to(tl.int64)
-    side_pair = (side * count - side * (side - 1) // 2).to(tl.int64)
-    left = tl.load(diagonal + top_pair * record + line) / rows
-    right = tl.load(diagonal + side_pair * record + index) / rows
-    S = tl.load(totals + item * record + line[:, None] * TILE + index[None, :]) / rows
-    value = (S - left[:, None] * right[None, :]).to(cov.dtype.element_ty)
+    a, b = top * TILE + tl.program_id(1) * LINES + tl.arange(0, LINES), side * TILE + tl.arange(0, TILE)
+    upper = (a[:, None] <= b[None, :]) & (b < columns)[None, :]
+    place = in_triangle(a, b, columns)
+    S = tl.zeros((LINES, TILE), tl.float64)
+    left, right = tl.zeros((LINES,), tl.float64), tl.zeros((TILE,), tl.float64)
+    for slot in range(slots):
+        part = parts + (unit * slots + slot) * record
+        S += tl.load(part + place, mask=upper, other=0)
+        left += tl.load(part + sums_at + a, mask=a < columns, other=0)
+        right += tl.load(part + sums_at + b, mask=b < columns, other=0)
+    left, right = left / rows, right / rows
+    value = (S / rows - left[:, None] * right[None, :]).to(cov.dtype.element_ty)
     row = tl.load(output + a, mask=a < columns, other=0).to(tl.int64)
     column = tl.load(output + b, mask=b < columns, other=0).to(tl.int64)
-    upper = (a[:, None] <= b[None, :]) & (b < columns)[None, :]
     here = cov + unit * columns * columns
     tl.store(here + row[:, None] * columns + column[None, :], value, mask=upper)
     tl.store(here + column[None, :] * columns + row[:, None], value, mask=upper & (a[:, None] < b[None, :]))
@@ -59,11 +71,11 @@ def configuration(tile: int) -> Configuration:
     return Configuration({"TILE": tile, "LINES": LINES}, warps=4)
 
 
-def assembled(totals: Tensor, shifts: Tensor, columns: Columns, tiles: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def assembled(parts: Tensor, shifts: Tensor, columns: Columns, tiles: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Mean (units, F) and covariance (units, F, F) in float32.
 
     Args:
-        totals: sums of products, (units * pairs, tile^2 + tile) in float64.
+        parts: sums of products, (units, slots, record), of which all slots are added up, in float32 or float64.
         shifts: of the columns, (units, F).
         columns: their places in the covariance.
         tiles: of each pair, (pairs, 2).
@@ -71,33 +83,42 @@ def assembled(totals: Tensor, shifts: Tensor, columns: Columns, tiles: Tensor, r
     """
     units, F = shifts.shape
     tile = tile_of(F)
-    mean = torch.empty((units, F), dtype=torch.float32, device=totals.device)
-    cov = torch.empty((units, F, F), dtype=torch.float32, device=totals.device)
-    assemble_columns[(len(totals), tile // LINES)](
-        totals, shifts, columns.output, tiles, mean, cov, F, len(tiles), rows, **configuration(tile).options()
+    mean = torch.empty((units, F), dtype=torch.float32, device=parts.device)
+    cov = torch.empty((units, F, F), dtype=torch.float32, device=parts.device)
+    assemble_columns[(units * len(tiles), tile // LINES)](
+        parts,
+        shifts,
+        columns.output,
+        tiles,
+        mean,
+        cov,
+        F,
+        len(tiles),
+        *parts.shape[1:],
+        products_of(F),
+        rows,
+        **configuration(tile).options(),
     )
     return mean, cov
 
 
 def variants() -> Iterator[Variant]:
     """Every configuration that may be launched."""
-    signature = {
-        "totals": "*fp64",
-        "shifts": "*fp32",
-        "output": "*i32",
-        "tiles": "*i32",
-        "mean": "*fp32",
-        "cov": "*fp32",
-        "columns": "i32",
-        "pairs": "i32",
-        "rows": "i64",
-    }
-    for tile in (32, 64):
-        yield Variant(
-            f"covariance.im2col_assembly/{tile}",
-            assemble_columns,
-            signature,
-            configuration(tile),
-            precision="ieee",
-            products=False,
-        )
+    for element in ("fp32", "fp64"):
+        signature = {
+            "parts": f"*{element}",
+            "shifts": "*fp32",
+            **dict.fromkeys(("output", "tiles"), "*i32"),
+            **dict.fromkeys(("mean", "cov"), "*fp32"),
+            **dict.fromkeys(("columns", "pairs", "slots"), "i32"),
+            **dict.fromkeys(("record", "sums_at", "rows"), "i64"),
+        }
+        for tile in (32, 64):
+            yield Variant(
+                f"covariance.im2col_assembly/{tile}/{element}",
+                assemble_columns,
+                signature,
+                configuration(tile),
+                precision="ieee",
+                products=False,
+            )

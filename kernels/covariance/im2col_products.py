@@ -8,7 +8,6 @@ over the rows of a chunk after the other; an accumulator is emptied after every 
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import torch
 import triton
@@ -18,10 +17,12 @@ from torch import Tensor
 from ndbench.covariance.patches import Patches
 from ndbench.kernels.covariance.columns import Columns
 from ndbench.kernels.covariance.division import place_of, reciprocal
-from ndbench.kernels.covariance.partials import splits
+from ndbench.kernels.covariance.partials import DIRECT, room, splits
 from ndbench.kernels.covariance.tiles import CHUNK, NOWHERE, pixel_axis
+from ndbench.kernels.covariance.triangle import in_triangle, products_of, record_of
 from ndbench.kernels.precision import WAYS
 from ndbench.kernels.specialization import specialized_on
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import TRITON_TYPES, Configuration, Variant
 
 
@@ -41,6 +42,8 @@ def multiply_columns(
     chunks: tl.int64,
     chunks_per_program: tl.int64,
     slots,
+    record: tl.int64,
+    sums_at: tl.int64,
     per_image,
     per_line,
     height,
@@ -60,7 +63,7 @@ def multiply_columns(
     """One pair of column tiles, of one group or of `stack` pooled ones, and some chunks of rows a program.
 
     places is (3, groups, columns), shifts (groups / stack, columns), tiles (pairs, 2), rows those of one group, chunks
-    theirs; partials is (groups / stack * pairs, slots, TILE * TILE + TILE).
+    theirs; partials is (groups / stack, slots, record), each a triangle as in `triangle`, and from sums_at on the sums.
     """
     item = tl.program_id(0).to(tl.int64)
     slot = tl.program_id(1)
@@ -99,10 +102,11 @@ def multiply_columns(
                 chunk_products = tl.dot(tl.trans(left), right, chunk_products, input_precision=PRECISION)
         products += chunk_products
         sums += tl.sum(chunk_sums, axis=AXIS)
-    record = partials + (item * slots + slot) * (TILE * TILE + TILE)
-    index = tl.arange(0, TILE)
-    tl.store(record + index[:, None] * TILE + index[None, :], products)
-    tl.store(record + TILE * TILE + index, sums)
+    top, side = tl.load(tiles + 2 * pair), tl.load(tiles + 2 * pair + 1)
+    part = partials + (unit * slots + slot) * record
+    upper = (left_column[:, None] <= right_column[None, :]) & (right_column < columns)[None, :]
+    tl.store(part + in_triangle(left_column, right_column, columns), products, mask=upper)
+    tl.store(part + sums_at + left_column, sums, mask=(left_column < columns) & (top == side))
 
 
 @triton.jit
@@ -143,8 +147,26 @@ def configuration(columns: int, *, axis: int, precision: str) -> Configuration:
     return Configuration(constants, warps=4 if tile == 32 else 8, stages=2)
 
 
+def slots_of(x: Tensor, patches: Patches, units: int, columns: int) -> int:
+    """Partial sums of each of the units: as many as keep a GPU busy and there is memory for, but one at least.
+
+    One takes half as much memory as the covariance. Beyond `DIRECT` of them there are their sums in float64 too.
+    """
+    height, width = patches.output_size(*x.shape[2:])
+    stack = patches.groups(x.shape[1]) // units
+    chunks = stack * -(-len(x) * height * width // CHUNK)
+    pairs = pairs_of(-(-columns // tile_of(columns)))
+    outputs = 4 * units * columns * (columns + 1)
+    # shifts and tables of columns take a little of it
+    left = room(x.numel() * x.element_size(), outputs) - 32 * stack * units * columns
+    affordable = left // (4 * units * record_of(columns))
+    affordable = affordable if affordable <= DIRECT else max(DIRECT, affordable - 2)
+    each = -(-chunks // splits(units * pairs, chunks, affordable))
+    return -(-chunks // each)
+
+
 def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    """Partial sums (groups or 1 * pairs, slots, TILE^2 + TILE), and the tiles of each pair, (pairs, 2).
+    """Partial sums (G or 1, slots, record), and the tiles of each pair, (pairs, 2).
 
     Args:
         x: input, shape (N, C, H, W), any strides.
@@ -155,18 +177,14 @@ def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, prec
     """
     groups, F = columns.channel.shape
     chosen = configuration(F, axis=pixel_axis(x), precision=precision)
-    tile = tile_of(F)
-    count = -(-F // tile)
-    tiles = upper_tiles(count, x.device)
+    tile, units = tile_of(F), len(shifts)
+    tiles = upper_tiles(-(-F // tile), x.device)
     height, width = patches.output_size(*x.shape[2:])
     rows = len(x) * height * width
-    chunks, stack = -(-rows // CHUNK), groups // len(shifts)
-    items, record = len(shifts) * len(tiles), tile * tile + tile
-    slots = splits(items, stack * chunks, record, x.numel() * x.element_size())
-    each = -(-stack * chunks // slots)
-    slots = -(-stack * chunks // each)
-    partials = torch.empty((items, slots, record), dtype=torch.float32, device=x.device)
-    multiply_columns[(items, slots)](
+    chunks, stack = -(-rows // CHUNK), groups // units
+    slots, record = slots_of(x, patches, units, F), record_of(F)
+    partials = torch.empty((units, slots, record), dtype=torch.float32, device=x.device)
+    multiply_columns[(units * len(tiles), slots)](
         x,
         partials,
         columns.places,
@@ -179,8 +197,10 @@ def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, prec
         len(tiles),
         rows,
         chunks,
-        each,
+        -(-stack * chunks // slots),
         slots,
+        record,
+        products_of(F),
         height * width,
         width,
         *x.shape[2:],
@@ -191,13 +211,18 @@ def products(x: Tensor, patches: Patches, columns: Columns, shifts: Tensor, prec
     return partials, tiles
 
 
-@lru_cache(maxsize=64)
+def pairs_of(count: int) -> int:
+    """Pairs of so many tiles."""
+    return count * (count + 1) // 2
+
+
+@kept_on_device
 def upper_tiles(count: int, device: torch.device) -> Tensor:
     """The pairs of tiles i <= j, (pairs, 2): copied once, since a copy synchronizes."""
     return torch.triu_indices(count, count, dtype=torch.int32).T.contiguous().to(device)
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def reciprocals(per_image: int, per_line: int, device: torch.device) -> Tensor:
     """What divides by the patches of an image and of a line."""
     return torch.tensor([*reciprocal(per_image), *reciprocal(per_line)], dtype=torch.int32, device=device)
@@ -215,7 +240,7 @@ def variants() -> Iterator[Variant]:
             "tiles": "*i32",
             "reciprocals": "*i32",
             **dict.fromkeys(("columns", "groups", "stack", "pairs"), "i32"),
-            **dict.fromkeys(("rows", "chunks", "chunks_per_program"), "i64"),
+            **dict.fromkeys(("rows", "chunks", "chunks_per_program", "record", "sums_at"), "i64"),
             **dict.fromkeys(("slots", "per_image", "per_line", "height", "width", "step_h", "step_w"), "i32"),
             **dict.fromkeys(("stride_n", "stride_c", "stride_h", "stride_w"), "i64"),
         }

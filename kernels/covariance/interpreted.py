@@ -7,7 +7,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import axes
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.im2col_products import tile_of
-from ndbench.kernels.covariance.lagged_plan import all_chunks, lags_that_meet
+from ndbench.kernels.covariance.lagged_plan import chunks_of, lags_that_meet
 
 
 def milliseconds(algorithm: str, shape: tuple[int, int, int, int], patches: Patches) -> float:
@@ -16,7 +16,7 @@ def milliseconds(algorithm: str, shape: tuple[int, int, int, int], patches: Patc
     if algorithm == "lagged":
         pieces = [piece for lag in lags_that_meet(patches, shape) for piece in lag.pieces]
         sixteens = sum(-(-shape[0] * piece.pixels // 16) for piece in pieces)
-        return 40 + 4 * all_chunks(patches, shape, tables.count) + 3 * tables.count * sixteens
+        return 40 + 4 * sum(chunks_of(patches, shape, tables.count)) + 3 * tables.count * sixteens
     height, width = patches.output_size(*shape[2:])
     groups = patches.groups(shape[1])
     F = shape[1] * patches.offsets // groups

@@ -70,7 +70,7 @@ def means(
     """The two parts of the mean of every column, (groups, F) in float64.
 
     Args:
-        totals: sums over pieces, (A' * tiles^2, pieces, record) in float64.
+        totals: sums over pieces, (A' * tiles^2, pieces, record) in float32 or float64.
         shifts: of the channels of a class, (A', m).
         plan: the pieces.
         tables: the classes.
@@ -105,13 +105,22 @@ def means(
 
 def variants() -> Iterator[Variant]:
     """Every configuration that may be launched."""
-    signature = {
-        **dict.fromkeys(("totals", "inside", "outside"), "*fp64"),
-        "shifts": "*fp32",
-        **dict.fromkeys(("pairs", "held"), "*i32"),
-        "presence": "*fp64",
-        **dict.fromkeys(("group", "position"), "*i32"),
-        **dict.fromkeys(("piece_count", "entries", "offsets", "columns", "m", "tile"), "i32"),
-        "rows": "i64",
-    }
-    yield Variant("covariance.lagged_means", average_pieces, signature, CONFIGURATION, precision="ieee", products=False)
+    for element in ("fp32", "fp64"):
+        signature = {
+            "totals": f"*{element}",
+            **dict.fromkeys(("inside", "outside"), "*fp64"),
+            "shifts": "*fp32",
+            **dict.fromkeys(("pairs", "held"), "*i32"),
+            "presence": "*fp64",
+            **dict.fromkeys(("group", "position"), "*i32"),
+            **dict.fromkeys(("piece_count", "entries", "offsets", "columns", "m", "tile"), "i32"),
+            "rows": "i64",
+        }
+        yield Variant(
+            f"covariance.lagged_means/{element}",
+            average_pieces,
+            signature,
+            CONFIGURATION,
+            precision="ieee",
+            products=False,
+        )

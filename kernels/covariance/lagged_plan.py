@@ -16,7 +16,9 @@ from ndbench.covariance.classes import Classes
 from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Lag, Piece, axes, plan
 from ndbench.kernels.covariance.division import reciprocal
+from ndbench.kernels.covariance.partials import splits
 from ndbench.kernels.covariance.tiles import CHUNK
+from ndbench.kernels.tables import kept_on_device
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class LaggedPlan:
         work: the piece, the first chunk and the end of the chunks of every slot, (slots, 3).
         first: the first slot of every piece, and the number of slots, (Q + 1,).
         pairs: offsets t <= t', and the first of their pieces in `held` and the end, (P, 4); t = t' come first.
+        numbers: the number of every pair of offsets, (K, K), -1 where t > t' or columns of t and t' never meet.
         held: pieces of pairs.
         variance: (cnt M - cnt_t cnt_t') / M^2 of every pair, (P,).
         presence: mbar of every offset, (K,).
@@ -39,12 +42,13 @@ class LaggedPlan:
     work: Tensor
     first: Tensor
     pairs: Tensor
+    numbers: Tensor
     held: Tensor
     variance: Tensor
     presence: Tensor
 
     @classmethod
-    @lru_cache(maxsize=64)
+    @kept_on_device
     def of(
         cls, patches: Patches, shape: tuple[int, int, int, int], stack: int, chunks: int, device: torch.device
     ) -> "LaggedPlan":
@@ -69,6 +73,8 @@ class LaggedPlan:
         ]
         ends = [0, *accumulate(len(held) for *_, held in pairs)]
         t, u = torch.tensor([pair[:2] for pair in pairs]).T
+        number = torch.full((patches.offsets, patches.offsets), -1, dtype=torch.int32)
+        number[t, u] = torch.arange(len(pairs), dtype=torch.int32)
         size, M = window_counts(rows, columns), rows.outputs * columns.outputs
 
         def table(values: Sequence[Sequence[int]]) -> Tensor:
@@ -79,6 +85,7 @@ class LaggedPlan:
             work=table(work),
             first=table([[0, *accumulate(slots)]])[0],
             pairs=table([(a, b, *end) for (a, b, _), end in zip(pairs, pairwise(ends), strict=True)]),
+            numbers=number.to(device),
             held=table([[n for *_, held in pairs for n in held]])[0],
             variance=((size[t, u] * M - size[t, t] * size[u, u]).double() / M**2).to(device),
             presence=(size.diagonal().double() / M).to(device),
@@ -96,11 +103,26 @@ def _described(lag: Lag, piece: Piece, patches: Patches, chunks: int) -> tuple[i
     )
 
 
+def chunks_per_program(chunks: Sequence[int], planes: int, affordable: int) -> int:
+    """How many chunks of a piece a program takes: those of a piece are divided evenly, and its last one has fewer.
+
+    Where more partial sums than one of each piece cannot be afforded, a program takes the whole piece.
+
+    Args:
+        chunks: of each piece, all classes that are rows of it.
+        planes: programs that take the same chunks.
+        affordable: partial sums of every plane that there is memory for.
+    """
+    # beside a partial sum that is not full, each piece may have its sum in float64
+    slots = splits(planes, sum(chunks), affordable - 3 * len(chunks))
+    return -(-sum(chunks) // slots)
+
+
 @lru_cache(maxsize=64)
-def all_chunks(patches: Patches, shape: tuple[int, int, int, int], stack: int) -> int:
-    """The chunks of all pieces, `stack` classes as rows."""
+def chunks_of(patches: Patches, shape: tuple[int, int, int, int], stack: int) -> tuple[int, ...]:
+    """The chunks of every piece, `stack` classes as rows."""
     lags = lags_that_meet(patches, shape)
-    return sum(stack * -(-shape[0] * piece.pixels // CHUNK) for lag in lags for piece in lag.pieces)
+    return tuple(stack * -(-shape[0] * piece.pixels // CHUNK) for lag in lags for piece in lag.pieces)
 
 
 def lags_that_meet(patches: Patches, shape: tuple[int, int, int, int]) -> list[Lag]:

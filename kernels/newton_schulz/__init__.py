@@ -5,7 +5,6 @@ Which kernel serves a matrix depends on its order and type alone, so it gets the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from ndbench.kernels.newton_schulz import scratch, scratch_adjoint, small, small
 from ndbench.kernels.newton_schulz.schedule import steps_schedule, tangent_schedule
 from ndbench.kernels.precision import require_precision
 from ndbench.kernels.runtime import launched_on, require_kernel_input
+from ndbench.kernels.tables import kept_on_device
 from ndbench.kernels.variant import Variant
 from ndbench.roots.adjoints import Coupled
 from ndbench.roots.coefficients import Coefficients
@@ -90,7 +90,7 @@ def _batch(A: Tensor) -> Tensor:
     return A.reshape(-1, *A.shape[-2:])
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def _table(coefficients: tuple[Coefficients, ...], device: torch.device) -> Tensor:
     """The coefficients on the device, (T, 3): copied once, since a copy synchronizes."""
     return torch.tensor(coefficients, dtype=torch.float32, device=device)

@@ -30,6 +30,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ndbench.kernels.tables import kept_on_device
 from ndbench.roots.coefficients import Coefficients
 
 OPERANDS, FACTORS = 8, 8
@@ -111,7 +112,7 @@ def tangent_schedule(coefficients: tuple[Coefficients, ...], *, whole: bool = Fa
     return Schedule(groups, 2 * values.buffers, 2 * values.answer)
 
 
-@lru_cache(maxsize=64)
+@kept_on_device
 def tables(schedule: Schedule, device: torch.device) -> tuple[Tensor, Tensor]:
     """The phases on the device, copied once, since a copy synchronizes.
 

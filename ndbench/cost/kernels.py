@@ -58,13 +58,18 @@ def lagged(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Execute
 def covariance_adjoint(x: Tensor, patches: Patches, precision: str = "ieee") -> list[Executed]:
     """Gradient with respect to the input: tiles of pixels and channels, several taps of few channels at a time."""
     tables = ClassTables.of(patches, x.shape[1], HOST)
-    plan = AdjointPlan.of(patches, shape_of(x), adjoint.room(x), HOST)
+    plan = AdjointPlan.of(patches, shape_of(x), adjoint.numbers(x, patches), HOST)
     constants = adjoint.configuration(tables.m, x.dtype, axis=pixel_axis(x), precision=precision).constants
-    programs = plan.firsts[1:-1] - plan.firsts[:-2]
     lanes = constants["BLOCK"] // constants["CHANNELS"]
-    steps = -(-(plan.regions[:, 9] - plan.regions[:, 8]) // lanes) * -(-tables.m // constants["CHANNELS"])
-    dots = int((programs * steps).sum()) * tables.count * -(-tables.m // constants["TILE"])
-    return [("gradient_of_pixels", dots * dot(constants["TILE"], constants["BLOCK"], constants["PIXELS"]))]
+    of_class = -(-tables.m // constants["TILE"]) * dot(constants["TILE"], constants["BLOCK"], constants["PIXELS"])
+    launches = []
+    for part in plan.parts:
+        programs = part.firsts[1:-1] - part.firsts[:-2]
+        steps = -(-(part.regions[:, 9] - part.regions[:, 8]) // lanes) * -(-tables.m // constants["CHANNELS"])
+        for first in range(0, tables.count, plan.classes):
+            taken = min(plan.classes, tables.count - first)
+            launches.append(("gradient_of_pixels", int((programs * steps).sum()) * taken * of_class))
+    return launches
 
 
 def coupled(A: Tensor, iteration: Coupled, precision: str = "ieee") -> list[Executed]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
+from ndbench.kernels.runtime import capturing
 from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
@@ -201,6 +202,11 @@ def inverse_sqrt_to_tolerance(
     if A.numel() == 0:
         none = torch.zeros(A.shape[:-2], dtype=torch.int64, device=A.device)
         return roots.Convergence(A.clone(), status=none, steps=none, residual=none.double())
+    if capturing(A.device):
+        raise RuntimeError(
+            f"{name}: the number of steps depends on values, which a CUDA graph that is being captured cannot read; "
+            "use ndbench.inverse_sqrt with check=False"
+        )
     try:
         ended = _iterate(A, method, tolerance, max_steps, lower, check=check)
     except RuntimeError as error:
@@ -369,7 +375,12 @@ def _faulty(A: Tensor, *, semidefinite: bool, check: bool, name: str) -> Tensor:
 
 
 def _require_none(found: dict[str, Tensor], name: str) -> None:
-    """`require_none`, which reads values, with advice where torch.func cannot give them."""
+    """`require_none`, which reads values, with advice where a capture or torch.func cannot give them."""
+    if any(capturing(where.device) for where in found.values()):
+        raise RuntimeError(
+            f"{name}: check=True reads values on the host, which a CUDA graph that is being captured cannot record; "
+            "pass check=False"
+        )
     try:
         require_none(found, name)
     except RuntimeError as error:

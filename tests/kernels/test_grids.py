@@ -5,57 +5,25 @@ They are looked at and nothing runs: there are shapes here for which the interpr
 
 import pytest
 import torch
-from triton.runtime.interpreter import InterpretedFunction
-from triton.runtime.jit import JITFunction
 
 from ndbench.covariance import Patches
-from ndbench.kernels.covariance import MODULES, im2col, lagged
+from ndbench.kernels.covariance import im2col, lagged
 from ndbench.kernels.covariance.adjoint import adjoint
-from ndbench.kernels.denman_beavers import inverse_product, sweep, sweep_adjoint, tile_product
 from ndbench.kernels.denman_beavers import tiled as tiled_sweeps
-from ndbench.kernels.newton_schulz import (
-    scratch,
-    scratch_adjoint,
-    small,
-    small_adjoint,
-    tiled,
-    tiled_answers,
-    tiled_products,
-    tiled_scaling,
-)
+from ndbench.kernels.newton_schulz import tiled
 from ndbench.kernels.newton_schulz.schedule import steps_schedule, tangent_schedule
 from tests.kernels.denman_beavers import comparison as denman_beavers
+from tests.kernels.launches import kept_from_running
 from tests.kernels.newton_schulz import comparison as newton_schulz
 
 MANY = 70_000
 """More than 65535."""
-ROOTS = (
-    *(small, small_adjoint, scratch, scratch_adjoint, tiled_answers, tiled_products, tiled_scaling),
-    *(sweep, sweep_adjoint, inverse_product, tile_product),
-)
-
-
-class Launches:
-    """A kernel that keeps its grids and runs nothing."""
-
-    def __init__(self, grids):
-        self.grids = grids
-
-    def __getitem__(self, grid):
-        self.grids.append(grid)
-        return lambda *arguments, **options: None
 
 
 @pytest.fixture
 def grids(monkeypatch):
-    """The grids of all launches, of kernels that leave what they should write uninitialized."""
-    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
-    found = []
-    for module in (*MODULES, *ROOTS):
-        for name, kernel in list(vars(module).items()):
-            if isinstance(kernel, InterpretedFunction | JITFunction):
-                monkeypatch.setattr(module, name, Launches(found))
-    return found
+    """The grids of all launches."""
+    return kept_from_running(monkeypatch)
 
 
 def require_launchable(grids):

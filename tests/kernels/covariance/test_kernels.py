@@ -74,12 +74,12 @@ def test_agrees_with_enumeration(device, algorithm, case):
     assert torch.equal(cov, cov.mT)
 
 
-@pytest.mark.parametrize("room", [2**22, 0], ids=["lags", "pairs"])
+@pytest.mark.parametrize("numbers", [2**20, 0], ids=["at once", "each region and class alone"])
 @pytest.mark.parametrize("case", QUICK, ids=str)
-def test_gradient_agrees_with_the_definition(monkeypatch, device, room, case):
-    if interpreted() and max(case.patches.kernel_size) > (4 if room else 3):
+def test_gradient_agrees_with_the_definition(monkeypatch, device, numbers, case):
+    if interpreted() and max(case.patches.kernel_size) > (4 if numbers else 3):
         pytest.skip("thousands of taps")
-    monkeypatch.setattr(adjoint_module, "LEAST", room)
+    monkeypatch.setattr(adjoint_module, "numbers", lambda *_: numbers)
     x = case.input(torch.float32)
     mean, cov = im2col(x.double(), case.patches)
     given = upstream(mean, cov)
@@ -284,20 +284,3 @@ def test_bfloat16_is_not_interpreted():
         pytest.skip("a GPU computes bfloat16")
     with pytest.raises(NotImplementedError, match="interpreter computes bfloat16 wrongly"):
         patch_covariance(torch.zeros(1, 1, 3, 3, dtype=torch.bfloat16), 2, backend="triton")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are captured on a GPU")
-@each_algorithm
-def test_captured_in_a_graph(algorithm):
-    x = torch.randn(4, 8, 12, 11, device="cuda")
-    patches = Patches.of(3, padding=1, block=4)
-    wanted = by_kernels(x, patches, algorithm, "ieee")
-    given = upstream(*wanted)
-    dx = adjoint(x, wanted[0], *given, patches, precision="ieee")
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = by_kernels(x, patches, algorithm, "ieee")
-        again = adjoint(x, found[0], *given, patches, precision="ieee")
-    graph.replay()
-    for one, other in zip((*found, again), (*wanted, dx), strict=True):
-        assert torch.equal(one, other)

@@ -1,14 +1,17 @@
 """What is decided on the host, before any kernel runs."""
 
 import random
+from itertools import product
 
 import pytest
 import torch
 
 from ndbench.covariance import Patches
+from ndbench.covariance.adjoint_regions import reaches
+from ndbench.covariance.pieces import axes
 from ndbench.kernels import covariance as kernels
 from ndbench.kernels.covariance import adjoint, im2col_products, lagged_plan, lagged_products
-from ndbench.kernels.covariance.adjoint_plan import AdjointPlan
+from ndbench.kernels.covariance.adjoint_plan import AdjointPlan, lags
 from ndbench.kernels.covariance.choice import fewest
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.kernels.covariance.columns import Columns
@@ -33,31 +36,54 @@ def test_division_by_multiplication_is_exact():
                 assert ((2 * q * (m % 2**32)) >> 32) >> s == q // D
 
 
-@pytest.mark.parametrize("items", [1, 45, 325])
+@pytest.mark.parametrize("items", [1, 45, 325, 2000])
 @pytest.mark.parametrize("chunks", [1, 17, 784, 51000])
-def test_partial_sums_take_a_twentieth_of_a_large_input(items, chunks):
-    record, size = 64 * 64 + 64, 4 * 256 * 64 * 56 * 56
-    slots = splits(items, chunks, record, size)
-    assert 1 <= slots <= chunks
-    # one accumulator adds up at most 256 chunks, whatever it takes
-    assert 4 * slots * items * record <= max(size / 20, 4 * items * record * -(-chunks // 256))
-    assert -(-chunks // slots) <= 256
+@pytest.mark.parametrize("affordable", [-5, 1, 30, 10**6])
+def test_partial_sums_are_as_many_as_there_is_memory_for(items, chunks, affordable):
+    slots = splits(items, chunks, affordable)
+    # one accumulator adds up 4096 chunks at most, whatever memory it takes, and 256 where there is enough
+    assert -(-chunks // 4096) <= slots <= chunks
+    assert slots <= max(1, affordable, -(-chunks // 4096))
+    assert -(-chunks // slots) <= 256 or slots >= affordable
 
 
-@pytest.mark.parametrize("k", [3, 5, 7])
-def test_memory_of_lags_and_their_gradient(k):
-    patches = Patches.of(k, padding=k // 2, block=64)
-    size, F = 4 * 256 * 64 * 56 * 56, 64 * k * k
-    chunks = lagged_plan.all_chunks(patches, LARGE, 1)
-    slots = splits(1, chunks, lagged_products.record_of(64), size)
-    plan = lagged_plan.LaggedPlan.of(patches, LARGE, 1, -(-chunks // slots), CPU)
-    partial, total = (
-        4 * lagged_products.record_of(64) * len(plan.work),
-        8 * lagged_products.record_of(64) * len(plan.pieces),
-    )
-    assert partial + total <= size / 10 + 4 * F * F
-    found = AdjointPlan.of(patches, LARGE, size // 20 // 4, CPU)
-    assert 4 * 64 * 64 * (len(found.first) - 1) <= size / 20 + 4 * F * F
+@pytest.mark.parametrize("affordable", [0, 5, 40, 10**5])
+def test_partial_sums_of_pieces(affordable):
+    chunks = (1, 2, 300, 7)
+    most = lagged_plan.chunks_per_program(chunks, 4, affordable)
+    slots = sum(-(-count // most) for count in chunks)
+    sums = 0 if slots == len(chunks) else 2 * len(chunks)
+    assert slots == len(chunks) or slots + sums <= affordable
+
+
+def test_parts_have_all_regions_and_no_more_matrices_than_there_is_room_for():
+    patches, shape = Patches.of(5, padding=2, block=4, pooled=False), (3, 8, 9, 8)
+    regions = AdjointPlan.of(patches, shape, 10**6, CPU).parts[0].regions[:, :4]
+    largest = 81 * 4**2
+    found = [AdjointPlan.of(patches, shape, room, CPU) for room in (10**6, 8 * largest, 2 * largest, largest, 0)]
+    assert [plan.classes for plan in found] == [2, 2, 2, 1, 1]
+    counts = [len(plan.parts) for plan in found]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (1, 25)
+    for plan, room in zip(found, (10**6, 8 * largest, 2 * largest, largest, largest), strict=True):
+        assert torch.equal(torch.cat([part.regions[:, :4] for part in plan.parts]), regions)
+        assert all(plan.classes * len(part.matrices) * 4**2 <= room for part in plan.parts)
+        assert all(part.programs == part.firsts[-2] for part in plan.parts)
+
+
+@pytest.mark.parametrize("kernel", [{"dilation": 1}, {"dilation": 3}, {"stride": (2, 3)}, {"stride": 2, "dilation": 3}])
+def test_the_matrices_of_a_region_have_all_its_pairs(kernel):
+    patches = Patches.of((5, 4), padding=4, **kernel)
+    rows, columns = axes(patches, 13, 12)
+    for down, across in product(reaches(rows), reaches(columns)):
+        found = [
+            ((i + t, j + u), (t, u))
+            for i, j, along, beside in lags(down, across, patches, (True,) * 20)
+            for t in range(along[0], along[0] + along[1] * along[2], along[2])
+            for u in range(beside[0], beside[0] + beside[1] * beside[2], beside[2])
+        ]
+        offsets = list(product(range(5), range(4)))
+        assert sorted(found) == sorted(product(offsets, product(down.offsets, across.offsets)))
 
 
 def test_every_chunk_of_every_piece_is_done_once():

@@ -7,7 +7,17 @@ import torch
 
 from ndbench.catalog import COVARIANCE
 from ndbench.covariance_problems import CovarianceProblem
-from ndbench.kernels.covariance import adjoint, adjoint_plan, lagged_plan, partials, shift
+from ndbench.kernels.covariance import (
+    adjoint,
+    adjoint_plan,
+    im2col_assembly,
+    im2col_products,
+    lagged_assembly,
+    lagged_plan,
+    lagged_products,
+    partials,
+    shift,
+)
 from ndbench.kernels.covariance.classes import ClassTables
 from ndbench.verify.gradients.problems import CovarianceGradientProblem
 from ndbench.verify.suite import CHECKS
@@ -27,11 +37,13 @@ def changed(**tables):
 
     def plan(cls):
         of = cls.of
-        return lambda *a: replace(
-            found := of(*a), **{name: change(getattr(found, name)) for name, change in tables.items()}
-        )
+        return lambda *a: with_changes(of(*a), tables)
 
     return plan
+
+
+def with_changes(plan, tables):
+    return replace(plan, **{name: change(getattr(plan, name)) for name, change in tables.items()})
 
 
 def without_the_last(table):
@@ -50,8 +62,18 @@ def from_the_second(regions):
     return moved
 
 
+def in_parts(**tables):
+    """A change of the tables of every part of an adjoint's plan."""
+    return {"parts": lambda parts: tuple(with_changes(part, tables) for part in parts)}
+
+
+def with_one_pair_less(matrices):
+    changed = matrices.clone()
+    changed[0, 4] -= 1
+    return changed
+
+
 PLANS = {
-    "the last partial sum is left out": (lagged_plan.LaggedPlan, {"first": without_the_last}, "lagged", "covariance"),
     "a piece is counted at the wrong pair": (
         lagged_plan.LaggedPlan,
         {"held": lambda held: held.roll(1)},
@@ -67,13 +89,19 @@ PLANS = {
     ),
     "a tap reads the next pixel": (
         adjoint_plan.AdjointPlan,
-        {"taps": one_column_on},
+        in_parts(taps=one_column_on),
+        "im2col",
+        "gradient-enumeration",
+    ),
+    "a matrix lacks a pair": (
+        adjoint_plan.AdjointPlan,
+        in_parts(matrices=with_one_pair_less),
         "im2col",
         "gradient-enumeration",
     ),
     "a region takes the wrong offsets": (
         adjoint_plan.AdjointPlan,
-        {"regions": from_the_second},
+        in_parts(regions=from_the_second),
         "im2col",
         "gradient-enumeration",
     ),
@@ -93,6 +121,21 @@ def test_a_wrong_plan_fails(monkeypatch, device, wrong):
     assert found.measured > found.budget
 
 
+def test_a_partial_sum_that_is_left_out_fails(monkeypatch, device):
+    problem = CovarianceProblem(3, 2, 24, 20, 1)
+    assert verdict("covariance", "lagged", device, problem).passed
+    monkeypatch.setattr(lagged_plan.LaggedPlan, "of", changed(first=without_the_last)(lagged_plan.LaggedPlan))
+    assert not verdict("covariance", "lagged", device, replace(problem, seed=1)).passed
+
+
+def test_a_part_that_is_left_out_fails(monkeypatch, device):
+    problem, plan = CovarianceGradientProblem(USUAL), adjoint_plan.AdjointPlan
+    monkeypatch.setattr(adjoint, "numbers", lambda *_: 0)
+    assert verdict("gradient-enumeration", "im2col", device, problem).passed
+    monkeypatch.setattr(plan, "of", changed(parts=lambda parts: parts[:-1])(plan))
+    assert not verdict("gradient-enumeration", "im2col", device, replace(problem, seed=1)).passed
+
+
 @pytest.mark.parametrize("algorithm", ["im2col", "lagged"])
 def test_without_a_shift_large_means_cost_digits(monkeypatch, device, algorithm):
     problem = CovarianceProblem(3, 2, 6, 7, 2, data="offset", block=2)
@@ -108,9 +151,26 @@ def test_a_gradient_without_its_constants_fails(monkeypatch, device):
     assert not verdict("gradient-enumeration", "im2col", device, problem).passed
 
 
-def test_a_lost_program_shows(monkeypatch, device):
+@pytest.mark.parametrize(
+    ("module", "kernel", "algorithm"),
+    [
+        (im2col_products, "multiply_columns", "im2col"),
+        (im2col_assembly, "assemble_columns", "im2col"),
+        (lagged_products, "multiply_pieces", "lagged"),
+        (lagged_assembly, "assemble_pieces", "lagged"),
+    ],
+)
+def test_a_lost_launch_shows(monkeypatch, device, module, kernel, algorithm):
+    monkeypatch.setattr(module, kernel, Nothing())
+    assert not verdict("covariance", algorithm, device, replace(USUAL, seed=2)).passed
+
+
+def test_lost_sums_of_partial_sums_show(monkeypatch, device):
+    # as for hundreds of partial sums
+    monkeypatch.setattr(partials, "DIRECT", 0)
+    assert verdict("covariance", "im2col", device, replace(USUAL, seed=3)).passed
     monkeypatch.setattr(partials, "add_partials", Nothing())
-    assert not verdict("covariance", "im2col", device, replace(USUAL, seed=2)).passed
+    assert not verdict("covariance", "im2col", device, replace(USUAL, seed=4)).passed
 
 
 class Nothing:
