@@ -59,7 +59,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         running: "deconvolution" averages D, as published, "covariance" averages the covariance.
         bias_correction: whether the averages' initial values count for nothing from the first batch on.
         freeze_after: number of batches after which training too uses the averages; None for never. With it every step
-            of training on a GPU synchronizes until then.
+            of training on a GPU synchronizes until then. Passes that checkpoints repeat are not counted again.
         sync: whether training takes the statistics of the batches of all processes together, see
             :func:`ndbench.layers.convert_sync`.
         device: of parameters and buffers.
@@ -71,6 +71,7 @@ class Deconv2d(Whitening, nn.Conv2d):
             channels, and on a CPU for those whose statistics are not finite (NaN, infinities, squares beyond float32),
             which are not averaged. On a GPU, and in compiled graphs, such a batch gives NaN, and `state_dict`, `train`
             or `eval` raise later.
+        RuntimeError: in backward, if checkpoints repeat passes of one step of which some ran before `freeze_after`.
 
     Shape:
         input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where

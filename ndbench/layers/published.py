@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ndbench.covariance.patches import Patches
 from ndbench.layers.convolution import Deconv2d, Size
 from ndbench.layers.linear import DeconvLinear
+from ndbench.layers.repetition import is_repetition
 from ndbench.operations.roots import unguarded
 
 
@@ -114,7 +115,7 @@ class FastDeconv(Deconv2d):
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the input's whitened patches."""
         y = super().forward(input)
-        if self.training:
+        if self.training and not is_repetition():
             self.counter = (self.counter + 1) % (10 * self.freeze_iter)
         return y
 
@@ -243,11 +244,16 @@ class ChannelDeconv(nn.Module):
         found = (mean, D, *self._of_rest(x[:, whole:].flatten(1)[:, :: step**2]))
         if not all(bool(value.isfinite().all()) for value in found):
             raise ValueError("ChannelDeconv: statistics are not finite; the running averages are as they were")
+        if not is_repetition():
+            self._average(found)
+        return found
+
+    def _average(self, found: tuple[Tensor, ...]) -> None:
+        """Take the statistics of a batch into the averages."""
         with torch.no_grad():
             for average, new in zip(self._averages(), found, strict=True):
                 average.lerp_(new.to(average.dtype), 1.0 if self.num_batches_tracked == 0 else self.momentum)
             self.num_batches_tracked += 1
-        return found
 
     def _of_rest(self, rest: Tensor) -> tuple[Tensor, ...]:
         """Mean and variance of the channels beyond the last whole block, if there are any."""

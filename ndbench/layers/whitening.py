@@ -11,6 +11,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
 from ndbench.layers.options import SAMPLING_STRIDE, Options
+from ndbench.layers.repetition import Choices, is_repetition
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
@@ -53,6 +54,7 @@ class Whitening(nn.Module):
         """Keep the options, and make the buffers of (groups, or one if pooled) blocks of this order."""
         self.options = options
         self.process_group = None
+        self._choices = Choices()
         where = {"device": device, "dtype": torch.promote_types(dtype, torch.float32)}
         leading = () if groups is None else (groups,)
         mean = torch.empty(*leading, order, **where)
@@ -132,7 +134,15 @@ class Whitening(nn.Module):
         """
         # folding would round to 16 bits in autocast, and what evaluation keeps outlives it
         with full_precision(x.device):
-            return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
+            return self.fold(*self.mean_and_root(x)) if self._chooses_batch() else self.folded_averages()
+
+    def _chooses_batch(self) -> bool:
+        """`uses_batch`, or what it was when a pass that is repeated ran first."""
+        if not self.training or torch.compiler.is_compiling():
+            return self.uses_batch
+        if is_repetition():
+            return self._choices.repeat(type(self).__name__, self.uses_batch)
+        return self._choices.record(self.uses_batch)
 
     def check_input(self, x: Tensor, channels: int, axis: int, weight: Tensor) -> None:
         """Refuse what the weight cannot be multiplied with, before it is averaged.
@@ -163,10 +173,9 @@ class Whitening(nn.Module):
             fine = fine & D.isfinite().all()
             if _waits(x) and not fine:
                 self.refuse(self._singular())
-        if self.training:
-            self._average(mean, cov if self.options.running == "covariance" else D, fine)
+        if not is_repetition():
+            self._take(mean, cov if self.options.running == "covariance" else D, fine, waits=_waits(x))
         if not _waits(x):
-            self.faulty |= ~fine
             D = torch.where(fine, D, torch.nan)
         return mean, D
 
@@ -210,6 +219,13 @@ class Whitening(nn.Module):
         if torch.compiler.is_compiling():
             return mean, self.root(second)
         return mean, self._root.get((second,), lambda: (self.root(second),))[0]
+
+    def _take(self, mean: Tensor, second: Tensor, fine: Tensor, *, waits: bool) -> None:
+        """Average in training, and remember what was not fine where nobody waits to see it."""
+        if self.training:
+            self._average(mean, second, fine)
+        if not waits:
+            self.faulty |= ~fine
 
     @torch.no_grad()
     def _average(self, mean: Tensor, second: Tensor, fine: Tensor) -> None:
@@ -269,6 +285,7 @@ class Whitening(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Switch to training, or evaluation, and raise if a batch was faulty; nothing folded is kept."""
         self._forget()
+        self._choices.settle()
         changed = super().train(mode)
         self.raise_if_faulty()
         return changed
