@@ -32,6 +32,23 @@ def test_compiled_without_a_break(make, shape, backend):
 
 
 @compiles
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("method", ["newton_schulz", "denman_beavers", "minimax_cubic", "spectral"])
+def test_compiled_without_a_break_at_orders_that_have_other_adjoints(method, backend):
+    torch.manual_seed(0)
+    made = Deconv2d(15, 4, 3, padding=1, method=method, eps=0.1)  # order 135, above 128
+    same = copy.deepcopy(made)
+    x = torch.randn(8, 15, 12, 12).requires_grad_()
+    torch.compiler.reset()
+    compiled = torch.compile(same, backend=backend, fullgraph=True)
+    g = torch.randn_like(made(x))
+    wanted = torch.autograd.grad(made(x), [x, *made.parameters()], g)
+    found = torch.autograd.grad(compiled(x), [x, *same.parameters()], g)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(same.running_deconv, made.running_deconv, rtol=1e-3, atol=1e-3)
+
+
+@compiles
 @torch.no_grad()  # behind a break the compiler asks for gradients of what is no leaf, which warns
 def test_freezing_when_compiled():
     xs = batches((5, 4, 7, 6), 4, torch.float32)
