@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ndbench.covariance.patches import Patches
+from ndbench.layers.faults import Reporting, refuse
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
 from ndbench.layers.options import SAMPLING_STRIDE, Options
@@ -20,7 +21,7 @@ CAST = {torch.float32, torch.float16, torch.bfloat16}
 """Types that autocast makes one of."""
 
 
-class Whitening(nn.Module):
+class Whitening(Reporting):
     """A layer that whitens its input by the statistics of the batch, or by their running averages.
 
     Training computes mean and covariance of the batch and D = (cov + eps I)^(-1/2), through which gradients pass, and
@@ -48,7 +49,6 @@ class Whitening(nn.Module):
     pooled: bool
     running_mean: Tensor | None
     num_batches_tracked: Tensor | None
-    faulty: Tensor
 
     def whiten_by(self, options: Options, order: int, groups: int | None, device: Any, dtype: torch.dtype) -> None:
         """Keep the options, and make the buffers of (groups, or one if pooled) blocks of this order."""
@@ -167,12 +167,12 @@ class Whitening(nn.Module):
             cov = cov + self.options.eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
             fine = mean.isfinite().all() & cov.isfinite().all()
             if _waits(x) and not fine:
-                self.refuse("the input holds NaN, infinities, or numbers whose squares overflow float32")
+                refuse(self, "the input holds NaN, infinities, or numbers whose squares overflow float32")
             # LAPACK refuses NaN
             D = self.root(torch.where(fine, cov, torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)))
             fine = fine & D.isfinite().all()
             if _waits(x) and not fine:
-                self.refuse(self._singular())
+                refuse(self, self._singular())
         if not is_repetition():
             self._take(mean, cov if self.options.running == "covariance" else D, fine, waits=_waits(x))
         if not _waits(x):
@@ -201,7 +201,7 @@ class Whitening(nn.Module):
         try:
             return unguarded(cov, method=o.method, steps=o.steps, lower=o.lower, scaled_steps=o.scaled_steps)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            self.refuse(self._singular())
+            refuse(self, self._singular())
 
     def _singular(self) -> str:
         return (
@@ -277,18 +277,11 @@ class Whitening(nn.Module):
         shown |= {name: v for name, v in vars(self.options).items() if name == "eps" or v != usual[name]}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        """What the module saves, once it is known that no batch was faulty."""
-        self.raise_if_faulty()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-
     def train(self, mode: bool = True) -> Self:
         """Switch to training, or evaluation, and raise if a batch was faulty; nothing folded is kept."""
         self._forget()
         self._choices.settle()
-        changed = super().train(mode)
-        self.raise_if_faulty()
-        return changed
+        return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Convert, with averages in float32 or better, and nothing kept of what was."""
@@ -329,22 +322,6 @@ class Whitening(nn.Module):
     def _forget(self) -> None:
         """Keep nothing that evaluation computed."""
         self._root, self._fold = Memo(), Memo()
-
-    def raise_if_faulty(self) -> None:
-        """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.
-
-        `state_dict`, `train` and `eval` call it.
-
-        Raises:
-            ValueError: once for all such batches.
-        """
-        if not self.faulty.is_meta and self.faulty:
-            self.faulty.zero_()
-            self.refuse("a batch held NaN, infinities, or numbers whose squares overflow float32")
-
-    def refuse(self, message: str) -> NoReturn:
-        """Raise the ValueError of a batch that was not averaged."""
-        raise ValueError(f"{type(self).__name__}: {message}; the running averages are as they were")
 
 
 def _waits(x: Tensor) -> bool:

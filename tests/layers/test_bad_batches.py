@@ -87,11 +87,3 @@ def test_fewer_rows_than_the_order_of_a_block():
     x = batches((1, 16, 4, 4), 1)[0]
     assert made(x).isfinite().all()
     assert made.running_deconv.shape == (144, 144)
-
-
-def test_a_layer_that_reports_a_faulty_batch_has_changed_its_mode():
-    layer = Deconv2d(3, 4, 3)
-    layer.faulty.fill_(1)
-    with pytest.raises(ValueError, match="a batch held NaN"):
-        layer.eval()
-    assert not layer.training
