@@ -122,7 +122,7 @@ class ChannelDeconv(Whitening):
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with whitened channels, in its type and layout of memory."""
-        self._check_own(input)
+        self.require(input)
         matrix, constant = self.fold_for(input)
         # D x and D mean cancel: 16 bits would leave no digits of what is left
         with full_precision(input.device):
@@ -133,7 +133,7 @@ class ChannelDeconv(Whitening):
             y = y.transpose(1, 2)
         return y.reshape(input.shape).contiguous(memory_format=_layout(input))
 
-    def _check_own(self, x: Tensor) -> None:
+    def require(self, x: Tensor) -> None:
         """Refuse other dimensions, channels and types than this layer's."""
         if x.ndim != self.axes + 2 or x.shape[1] != self.num_features:
             raise ValueError(

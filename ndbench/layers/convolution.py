@@ -176,9 +176,13 @@ class Deconv2d(Whitening, nn.Conv2d):
         """An image alone is a batch of one."""
         return x[None] if x.ndim == 3 else x
 
+    def require(self, x: Tensor) -> None:
+        """Refuse an input of other channels, or another type, than the weight's."""
+        self.check_input(x, self.in_channels, -3, self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the input's whitened patches."""
-        self.check_input(input, self.in_channels, -3, self.weight)
+        self.require(input)
         weight, bias = self.fold_for(self.batched(input))
         return functional.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 

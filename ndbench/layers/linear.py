@@ -88,9 +88,13 @@ class DeconvLinear(Whitening, nn.Linear):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
+    def require(self, x: Tensor) -> None:
+        """Refuse an input of other features, or another type, than the weight's."""
+        self.check_input(x, self.in_features, -1, self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """The linear map of the input's whitened features."""
-        self.check_input(input, self.in_features, -1, self.weight)
+        self.require(input)
         weight, bias = self.fold_for(input)
         return functional.linear(input, weight, bias)
 

@@ -144,6 +144,10 @@ class Whitening(Reporting):
             return self._choices.repeat(type(self).__name__, self.uses_batch)
         return self._choices.record(self.uses_batch)
 
+    def require(self, x: Tensor) -> None:
+        """Refuse an input that does not fit; each layer has its own."""
+        raise NotImplementedError
+
     def check_input(self, x: Tensor, channels: int, axis: int, weight: Tensor) -> None:
         """Refuse what the weight cannot be multiplied with, before it is averaged.
 
