@@ -103,12 +103,20 @@ class FastDeconv(Deconv2d):
         """Whether this batch of training is whitened by the averages."""
         return self.freeze and self.counter > self.freeze_iter
 
+    @property
+    def _step(self) -> int:
+        return self.sampling_stride * self.stride[0]
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether rows of the flattened batch are counted by their number, and not patches by their place."""
+        return max(self.kernel_size) == 1 and self._step > 1
+
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the patches that are counted."""
         if max(self.kernel_size) > 1:
             return super().moments(x)
-        step = self.sampling_stride * self.stride[0]
-        rows = x.movedim(1, -1).reshape(-1, self.in_channels)[:: step**2]
+        rows = x.movedim(1, -1).reshape(-1, self.in_channels)[:: self._step**2]
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
         return self.moments_of(rows[:, :, None, None], patches)
 
