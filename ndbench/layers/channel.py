@@ -28,7 +28,8 @@ class ChannelDeconv(Whitening):
         D = (cov + eps I)^(-1/2),    y = ((x - mean) D) weight + bias,
 
     where weight and bias, one number a channel, exist if `affine`. It is computed as a convolution of one pixel, in
-    float32 or better, and rounded to the input's type at the end.
+    float32 or better, and rounded to the input's type at the end. Evaluation keeps what it folded, and does not see
+    writes through `.data`: see :class:`Deconv2d`.
 
     Args:
         num_features: C.

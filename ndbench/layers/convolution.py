@@ -32,6 +32,10 @@ class Deconv2d(Whitening, nn.Conv2d):
     D and mean are folded into weight and bias, so that evaluation costs a convolution, and training one more pass over
     some of the patches. It is a `torch.nn.Conv2d`, with the same parameters, so that what initializes those serves it.
 
+    Evaluation keeps what it folded until a parameter or an average is written to. Writes through `.data`, as teachers
+    are averaged by some, and those of fused optimizers are not seen: write to the parameter itself under
+    `torch.no_grad()`, or call `eval()` afterwards.
+
     Args:
         in_channels: C.
         out_channels: O.

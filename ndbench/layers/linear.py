@@ -15,6 +15,8 @@ from ndbench.operations.layer import folded
 class DeconvLinear(Whitening, nn.Linear):
     """Linear layer of features that are whitened first, y = b + (x - mean) D w, the Deconv2d of one pixel.
 
+    Evaluation keeps what it folded, and does not see writes through `.data`: see :class:`Deconv2d`.
+
     Args:
         in_features: C.
         out_features: O.
