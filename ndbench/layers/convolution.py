@@ -72,14 +72,14 @@ class Deconv2d(Whitening, nn.Conv2d):
     Raises:
         TypeError: `forward` raises it for inputs of another type than the weight's, outside autocast.
         ValueError: if an argument is out of its range. `forward` raises it for inputs without a patch or of other
-            channels, and on a CPU for those whose statistics are not finite (NaN, infinities, squares beyond float32),
-            which are not averaged. On a GPU, and in compiled graphs, such a batch gives NaN, and `state_dict`, `train`
-            or `eval` raise later.
+            channels, for statistics of a single counted patch, whose covariance is zero, and on a CPU for those that
+            are not finite (NaN, infinities, squares beyond float32). Such batches are not averaged. On a GPU, and in
+            compiled graphs, what is not finite gives NaN, and `state_dict`, `train` or `eval` raise later.
         RuntimeError: in backward, if checkpoints repeat passes of one step of which some ran before `freeze_after`.
 
     Shape:
         input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where
-        more than one of its patches is counted; of a single one mean and D are x and eps^(-1/2) I, and y = b.
+        more than one of its patches is counted.
 
     Example:
         >>> import torch

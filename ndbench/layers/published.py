@@ -55,6 +55,8 @@ class FastDeconv(Deconv2d):
         ['bias', 'running_deconv', 'running_mean', 'weight']
     """
 
+    takes_single_rows = True
+
     def __init__(
         self,
         in_channels: int,
@@ -157,6 +159,8 @@ class Delinear(DeconvLinear):
         >>> Delinear(96, 10, block=64).block
         32
     """
+
+    takes_single_rows = True
 
     def __init__(
         self,

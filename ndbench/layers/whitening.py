@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -41,6 +42,9 @@ class Whitening(Reporting):
         faulty: whether a batch on a GPU, or in a compiled graph, had statistics that are not finite, and no error was
             raised yet.
     """
+
+    takes_single_rows = False
+    """Whether a batch of a single row is whitened, by D = eps^(-1/2) I."""
 
     options: Options
     process_group: Any
@@ -191,13 +195,39 @@ class Whitening(Reporting):
         """
         joins = self.options.sync and self.training and is_distributed()
         if joins and len(x) == 0:
-            return joined(*of_none(x, patches), rows=0, group=self.process_group)
-        patches.check(x.shape)
-        found = moments_in_graphs(x, patches) if torch.compiler.is_compiling() else moments(x, patches, AUTO)
-        if not joins:
-            return found
+            return self._joined(of_none(x, patches), x, patches, rows=0)
+        if x.numel() == 0:
+            refuse(self, "the input must not be empty")
+        patches.check(x.shape, type(self).__name__)
         height, width = patches.output_size(*x.shape[2:])
-        return joined(*found, rows=len(x) * height * width, group=self.process_group)
+        rows = len(x) * height * width
+        if not joins:
+            self._require_rows(rows, x, patches)
+        found = moments_in_graphs(x, patches) if torch.compiler.is_compiling() else moments(x, patches, AUTO)
+        return self._joined(found, x, patches, rows=rows) if joins else found
+
+    def _joined(self, found: tuple[Tensor, Tensor], x: Tensor, patches: Patches, *, rows: int) -> tuple[Tensor, Tensor]:
+        """The statistics of all processes from those of this one."""
+        require = partial(self._require_rows, x=x, patches=patches, where=" of all processes together")
+        return joined(*found, rows=rows, group=self.process_group, require=require)
+
+    def _require_rows(self, rows: int, x: Tensor, patches: Patches, where: str = "") -> None:
+        """Refuse statistics of a single row, whose covariance is zero, and D eps^(-1/2) I, as batch normalization does.
+
+        Raises:
+            ValueError: for a single one, unless blocks share their statistics, or the layer takes it; and for none.
+        """
+        if rows == 0:
+            refuse(self, "statistics need at least one sample, and no process has any")
+        blocks = patches.groups(x.shape[1]) if patches.pooled else 1
+        if rows * blocks > 1 or self.takes_single_rows:
+            return
+        strides = ", or count more patches (sampling_stride=1)" if hasattr(self, "sampling_stride") else ""
+        refuse(
+            self,
+            f"the batch needs a covariance, and a single counted patch{where} has none; leave such batches out "
+            f"(drop_last=True){strides}",
+        )
 
     def root(self, cov: Tensor) -> Tensor:
         """The deconvolution matrix of a covariance that is finite."""

@@ -141,12 +141,15 @@ def test_a_peer_that_dies_is_an_error(tmp_path):
 def run_nan(rank, world, folder):
     start(rank, world, f"{folder}/rendezvous")
     network = convert_sync(model())
+    network[0].padding = 0
     x = inputs((3,) * world)[rank]
     with pytest.raises(ValueError, match="the running averages are as they were"):
         network(x * (torch.nan if rank else 1))
     assert network[0].num_batches_tracked == 0
-    with pytest.raises(ValueError, match="no process has any"):
+    with pytest.raises(ValueError, match=r"^Deconv2d: .* no process has any"):
         network(x[:0])
+    with pytest.raises(ValueError, match=r"^Deconv2d: .* a single counted patch of all processes together has none"):
+        network(x[:rank, :, :3, :3])
     leave()
 
 
