@@ -117,6 +117,7 @@ class Patches:
             refuse(
                 f"kernel {self.kernel_size} with dilation {self.dilation} must fit into the padded image; got an image"
                 f" of {height} x {width} and padding {self.padding}; reduce the kernel or pad more",
+                operation,
             )
 
 

@@ -15,6 +15,7 @@ from ndbench.layers.options import (
     check_grouping,
     check_sampling,
     check_switch,
+    require_tensor,
 )
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.definite import FLOATS
@@ -82,7 +83,7 @@ class ChannelDeconv(Whitening):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        options = Options.of(name, eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(type(self), eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
         check_switch(affine, "affine", name)
@@ -136,6 +137,7 @@ class ChannelDeconv(Whitening):
 
     def require(self, x: Tensor) -> None:
         """Refuse other dimensions, channels and types than this layer's."""
+        require_tensor(x, type(self).__name__)
         if x.ndim != self.axes + 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}: the input must have {self.axes + 2} dimensions and {self.num_features} "

@@ -1,6 +1,7 @@
 """Conversion of networks with batch normalization into networks with deconvolution."""
 
 import copy
+import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -152,6 +153,7 @@ def convert(
         replace them with deconvolution before each convolution/fully-connected layer".
     """
     _check(model, unfolded, leave)
+    _check_settings(settings)
     _check_data(data, settings.get("track_running_stats", True))
     factory = Factory(
         {"block": block, "sampling_stride": sampling_stride, **settings}, {"block": linear_block, **settings}
@@ -196,6 +198,14 @@ def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:
     names = {name for name, _ in model.named_modules(remove_duplicate=False)}
     if missing := sorted(set(leave) - names):
         raise ValueError(f"convert: leave must name modules of the model; it has no {', '.join(missing)}")
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse a setting that does not exist."""
+    if unknown := settings.keys() - Settings.__annotations__.keys():
+        own = [p.name for p in inspect.signature(convert).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        known = ", ".join([*own, *Settings.__annotations__])
+        raise TypeError(f"convert: there is no setting {', '.join(sorted(unknown))}, only {known}")
 
 
 def _check_data(data: Any, tracked: bool) -> None:

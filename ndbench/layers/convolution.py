@@ -127,7 +127,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device=device, dtype=dtype
         )
-        options = Options.of("Deconv2d", eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(Deconv2d, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         self.block = block_of(in_channels // groups, block, "Deconv2d")
         self.grouping, self.sampling_stride = grouping, sampling_stride
         self.pooled = groups == 1 if pooled is None else pooled
@@ -137,6 +137,9 @@ class Deconv2d(Whitening, nn.Conv2d):
 
     def _check(self) -> None:
         """Refuse what Conv2d accepts and this layer cannot do."""
+        for size in ("kernel_size", "stride", "dilation"):
+            pair(size, getattr(self, size), least=1, operation="Deconv2d")
+        self._zeros()
         check_grouping(self.grouping, self.groups, "Deconv2d")
         check_sampling(self.sampling_stride, "Deconv2d")
         check_switch(self.pooled, "pooled", "Deconv2d")
@@ -162,7 +165,7 @@ class Deconv2d(Whitening, nn.Conv2d):
     def _zeros(self) -> tuple[int, int]:
         """The padding of both axes as numbers."""
         if not isinstance(self.padding, str):
-            return pair("padding", self.padding, least=0)
+            return pair("padding", self.padding, least=0, operation="Deconv2d")
         if self.padding == "valid":
             return 0, 0
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation

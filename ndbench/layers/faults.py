@@ -7,6 +7,8 @@ from typing import Any, NoReturn, Self
 
 from torch import Tensor, nn
 
+from ndbench.layers.values import has_values
+
 SHOWN = 3
 """Layers that an error names."""
 
@@ -51,7 +53,7 @@ class Reporting(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def _is_faulty(self) -> bool:
-        return not self.faulty.is_meta and bool(self.faulty)
+        return has_values(self.faulty) and bool(self.faulty)
 
 
 def clear(network: nn.Module) -> dict[str, Reporting]:

@@ -74,7 +74,7 @@ class DeconvLinear(Whitening, nn.Linear):
         **others: Unpack[Others],
     ) -> None:
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
-        options = Options.of("DeconvLinear", eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(DeconvLinear, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, "DeconvLinear")
         check_switch(pooled, "pooled", "DeconvLinear")
         self.block, self.grouping, self.pooled = block_of(in_features, block, "DeconvLinear"), grouping, pooled

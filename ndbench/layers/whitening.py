@@ -12,8 +12,9 @@ from ndbench.covariance.patches import Patches
 from ndbench.layers.faults import Reporting, refuse
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
-from ndbench.layers.options import SAMPLING_STRIDE, Options
+from ndbench.layers.options import SAMPLING_STRIDE, Options, require_tensor
 from ndbench.layers.repetition import Choices, is_repetition
+from ndbench.layers.values import has_values, is_seen, waits
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
@@ -123,8 +124,8 @@ class Whitening(Reporting):
     @property
     def frozen(self) -> bool:
         """Whether `freeze_after` batches have been averaged; asking synchronizes on a GPU, unless it is None."""
-        most = self.options.freeze_after
-        return most is not None and self.num_batches_tracked is not None and int(self.num_batches_tracked) >= most
+        most, count = self.options.freeze_after, self.num_batches_tracked
+        return most is not None and count is not None and has_values(count) and int(count) >= most
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the input, in float32 or better; each layer has its own."""
@@ -160,6 +161,7 @@ class Whitening(Reporting):
             TypeError: for another type, unless autocast makes it the same.
         """
         name = type(self).__name__
+        require_tensor(x, name)
         if x.ndim < -axis or x.shape[axis] != channels:
             raise ValueError(f"{name}: the input must have {channels} channels; got shape {tuple(x.shape)}")
         if x.dtype == weight.dtype:
@@ -174,16 +176,16 @@ class Whitening(Reporting):
             mean, cov = self.moments(x)
             cov = cov + self.options.eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
             fine = mean.isfinite().all() & cov.isfinite().all()
-            if _waits(x) and not fine:
+            if waits(x) and not fine:
                 refuse(self, "the input holds NaN, infinities, or numbers whose squares overflow float32")
             # LAPACK refuses NaN
             D = self.root(torch.where(fine, cov, torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)))
             fine = fine & D.isfinite().all()
-            if _waits(x) and not fine:
+            if waits(x) and not fine:
                 refuse(self, self._singular())
         if not is_repetition():
-            self._take(mean, cov if self.options.running == "covariance" else D, fine, waits=_waits(x))
-        if not _waits(x):
+            self._take(mean, cov if self.options.running == "covariance" else D, fine, awaited=waits(x))
+        if not waits(x):
             D = torch.where(fine, D, torch.nan)
         return mean, D
 
@@ -203,7 +205,7 @@ class Whitening(Reporting):
         rows = len(x) * height * width
         if not joins:
             self._require_rows(rows, x, patches)
-        found = moments_in_graphs(x, patches) if torch.compiler.is_compiling() else moments(x, patches, AUTO)
+        found = moments(x, patches, AUTO) if is_seen(x) else moments_in_graphs(x, patches)
         return self._joined(found, x, patches, rows=rows) if joins else found
 
     def _joined(self, found: tuple[Tensor, Tensor], x: Tensor, patches: Patches, *, rows: int) -> tuple[Tensor, Tensor]:
@@ -254,11 +256,11 @@ class Whitening(Reporting):
             return mean, self.root(second)
         return mean, self._root.get((second,), lambda: (self.root(second),))[0]
 
-    def _take(self, mean: Tensor, second: Tensor, fine: Tensor, *, waits: bool) -> None:
+    def _take(self, mean: Tensor, second: Tensor, fine: Tensor, *, awaited: bool) -> None:
         """Average in training, and remember what was not fine where nobody waits to see it."""
         if self.training:
             self._average(mean, second, fine)
-        if not waits:
+        if not awaited:
             self.faulty |= ~fine
 
     @torch.no_grad()
@@ -356,8 +358,3 @@ class Whitening(Reporting):
     def _forget(self) -> None:
         """Keep nothing that evaluation computed."""
         self._root, self._fold = Memo(), Memo()
-
-
-def _waits(x: Tensor) -> bool:
-    """Whether values are looked at right away: on a CPU, outside compiled graphs."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
