@@ -63,7 +63,8 @@ def served(left: Tensor, right: Tensor) -> bool:
         left.ndim == right.ndim == 2
         and left.dtype == right.dtype == torch.float32
         and min(*left.shape, *right.shape) >= SMALLEST
+        # first, since compilers cannot follow the others
+        and unrecorded(left, right)
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and unrecorded(left, right)
     )

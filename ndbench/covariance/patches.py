@@ -100,23 +100,24 @@ class Patches:
         width = channels * self.offsets // groups
         return column // width, column % width
 
-    def check(self, shape: Sequence[int]) -> None:
-        """Refuse an input shape (N, C, H, W) that holds no patch or does not divide into blocks.
+    def check(self, shape: Sequence[int], operation: str = "patch_covariance") -> None:
+        """Refuse an input shape (N, C, H, W) that holds no patch or does not divide into blocks, for this operation.
 
         Raises:
             ValueError: not four dimensions, an empty one, a block that does not divide C, or no room for a patch.
         """
         if len(shape) != 4:
-            refuse(f"x must have shape (N, C, H, W); got shape {tuple(shape)}")
+            refuse(f"x must have shape (N, C, H, W); got shape {tuple(shape)}", operation)
         _, channels, height, width = shape
         if min(shape) < 1:
-            refuse(f"a covariance needs at least one row, so x must not be empty; got shape {tuple(shape)}")
+            refuse(f"a covariance needs at least one row, so x must not be empty; got shape {tuple(shape)}", operation)
         if self.block is not None and channels % self.block:
-            refuse(f"block must divide the channels; got block {self.block} and {channels} channels")
+            refuse(f"block must divide the channels; got block {self.block} and {channels} channels", operation)
         if min(self.output_size(height, width)) < 1:
             refuse(
                 f"kernel {self.kernel_size} with dilation {self.dilation} must fit into the padded image; got an image"
-                f" of {height} x {width} and padding {self.padding}; reduce the kernel or pad more"
+                f" of {height} x {width} and padding {self.padding}; reduce the kernel or pad more",
+                operation,
             )
 
 
@@ -133,6 +134,6 @@ def pair(name: str, value: Pair, *, least: int, operation: str = "patch_covarian
     return values[0], values[1]
 
 
-def refuse(message: str) -> NoReturn:
+def refuse(message: str, operation: str = "patch_covariance") -> NoReturn:
     """Raise the ValueError of an argument that cannot be used."""
-    raise ValueError(f"patch_covariance: {message}")
+    raise ValueError(f"{operation}: {message}")

@@ -1,8 +1,10 @@
 """Averages from data, for layers whose weights make up for them."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,7 +15,12 @@ from ndbench.operations.deconvolution import deconvolve
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[Any]) -> None:
+def calibrate(
+    model: nn.Module,
+    layers: Sequence[Whitening],
+    batches: Iterable[Any],
+    rows: Mapping[Whitening, tuple[str, str]] = MappingProxyType({}),
+) -> None:
     """Give layers that compute the plain w and b the averages of data, and weights that still compute w and b.
 
     With mean and D of the data, as they reach each layer in evaluation,
@@ -26,10 +33,12 @@ def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[A
     Args:
         model: the network that holds the layers.
         layers: of it, with mean 0 and D = I. Those that evaluation does not call stay as they are.
-        batches: inputs; all count alike.
+        batches: inputs, or tuples and lists whose first is one; all count alike.
+        rows: layers that must see inputs (N, C), with their names and those of the batch normalizations that are
+            folded into them.
 
     Raises:
-        ValueError: if there is no batch, or statistics are not finite.
+        ValueError: if there is no batch, statistics are not finite, or an input of these has other dimensions.
     """
     modes = {module: module.training for module in model.modules()}
     seen = {layer: _observer(layer) for layer in layers}
@@ -37,9 +46,13 @@ def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[A
         layer.register_forward_pre_hook(lambda one, inputs, named: _see(seen[one], *inputs, **named), with_kwargs=True)
         for layer in layers
     ]
+    hooks += [
+        layer.register_forward_pre_hook(partial(_require_rows, names), with_kwargs=True)
+        for layer, names in rows.items()
+    ]
     try:
         model.eval()
-        count = sum(1 for _ in map(model, batches))
+        count = sum(1 for _ in map(model, map(_input, batches)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -52,6 +65,23 @@ def calibrate(model: nn.Module, layers: Sequence[Whitening], batches: Iterable[A
             _absorb(layer, observer)
 
 
+def _input(batch: Any) -> Any:
+    """What the model is called with."""
+    return batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+
+
+def _require_rows(
+    names: tuple[str, str], layer: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]
+) -> None:
+    layer_name, norm = names
+    (x,) = (*inputs, *named.values())
+    if x.ndim != 2:
+        raise ValueError(
+            f"convert: {norm} was taken to normalize outputs (N, C) of {layer_name}, whose inputs have shape "
+            f"{tuple(x.shape)}; name {norm} in leave"
+        )
+
+
 def _observer(layer: Whitening) -> Any:
     """A copy of the layer that averages all batches alike."""
     observer = copy.deepcopy(layer).train()
@@ -60,6 +90,7 @@ def _observer(layer: Whitening) -> Any:
 
 
 def _see(observer: Whitening, input: Tensor) -> None:
+    observer.require(input)
     observer.mean_and_root(observer.batched(input))
 
 
@@ -67,6 +98,9 @@ def _absorb(layer: Any, observer: Any) -> None:
     """Take over the averages, and undo them in weight and bias."""
     for name, average in observer.named_buffers():
         getattr(layer, name).copy_(average)
+    if layer.options.freeze_after is not None:
+        # of training
+        layer.options = replace(layer.options, freeze_after=layer.options.freeze_after + int(layer.num_batches_tracked))
     mean, D = (average.double() for average in layer.averages())
     weight, grouping = layer.weight.double(), layer.grouping
     new, _ = deconvolve(weight, None, torch.zeros_like(mean), torch.linalg.inv(D), grouping=grouping)

@@ -15,6 +15,7 @@ from ndbench.layers.options import (
     check_grouping,
     check_sampling,
     check_switch,
+    require_tensor,
 )
 from ndbench.layers.whitening import Whitening
 from ndbench.operations.definite import FLOATS
@@ -28,7 +29,8 @@ class ChannelDeconv(Whitening):
         D = (cov + eps I)^(-1/2),    y = ((x - mean) D) weight + bias,
 
     where weight and bias, one number a channel, exist if `affine`. It is computed as a convolution of one pixel, in
-    float32 or better, and rounded to the input's type at the end.
+    float32 or better, and rounded to the input's type at the end. Evaluation keeps what it folded, and does not see
+    writes through `.data`: see :class:`Deconv2d`.
 
     Args:
         num_features: C.
@@ -81,7 +83,7 @@ class ChannelDeconv(Whitening):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        options = Options.of(name, eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(type(self), eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
         check_switch(affine, "affine", name)
@@ -122,7 +124,7 @@ class ChannelDeconv(Whitening):
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with whitened channels, in its type and layout of memory."""
-        self._check_own(input)
+        self.require(input)
         matrix, constant = self.fold_for(input)
         # D x and D mean cancel: 16 bits would leave no digits of what is left
         with full_precision(input.device):
@@ -133,8 +135,9 @@ class ChannelDeconv(Whitening):
             y = y.transpose(1, 2)
         return y.reshape(input.shape).contiguous(memory_format=_layout(input))
 
-    def _check_own(self, x: Tensor) -> None:
+    def require(self, x: Tensor) -> None:
         """Refuse other dimensions, channels and types than this layer's."""
+        require_tensor(x, type(self).__name__)
         if x.ndim != self.axes + 2 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}: the input must have {self.axes + 2} dimensions and {self.num_features} "

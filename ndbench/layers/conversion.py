@@ -1,7 +1,9 @@
 """Conversion of networks with batch normalization into networks with deconvolution."""
 
 import copy
-from collections.abc import Collection, Iterable, Sequence
+import inspect
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -10,8 +12,8 @@ from torch import Tensor, nn
 
 from ndbench.layers.calibration import calibrate
 from ndbench.layers.options import Others
-from ndbench.layers.plan import AFFINE, FOLDED, IDENTITY, LAYER, LEFT, Factory, Plan
-from ndbench.layers.whitening import Whitening
+from ndbench.layers.plan import AFFINE, FOLDED, IDENTITY, LAYER, LEFT, STANDS_FOR, Factory, Plan
+from ndbench.layers.restoration import restored_on_failure
 
 UNFOLDED = ("affine", "identity", "keep")
 
@@ -52,7 +54,8 @@ class Conversion:
         replaced: the modules in whose place there are others.
         left: convolutions, linear layers and batch normalizations that are as they were.
         exact: whether evaluation, until the first step of training, computes what it did before, up to rounding.
-            False too where that is not known, since modules were traced apart.
+            False too where that is not known, since modules were traced apart, or a batch normalization was folded into
+            a linear layer whose output is taken to be (N, C).
     """
 
     model: nn.Module
@@ -86,10 +89,10 @@ def convert(
 
         w' = s w,    b' = h + s (b - m),    s = g / (v + eps)^(1/2).
 
-    So is a `BatchNorm1d` behind a linear layer, whose output is taken to be (N, C). A new layer has mean 0 and D = I:
-    evaluation, until the first step of training, computes what it did. Training does not: there it whitens by the
-    batch, where it normalized by the batch. A trained network is best converted with data, whose mean and D become the
-    averages, and from them
+    So is a `BatchNorm1d` behind a linear layer, whose output is taken to be (N, C) even where that is not known. A new
+    layer has mean 0 and D = I: evaluation, until the first step of training, computes what it did. Training does not:
+    there it whitens by the batch, where it normalized by the batch. A trained network is best converted with data,
+    whose mean and D become the averages, and from them
 
         w'' = D^(-1) w',    b'' = b' + mean . w'.
 
@@ -111,7 +114,8 @@ def convert(
         linear_block: the block of linear layers.
         unfolded: "affine", "identity", or "keep" for batch normalizations that cannot be folded.
         leave: names of modules that stay as they are, with all that they hold.
-        data: batches that the model is called with, in evaluation, to find the averages; None for mean 0 and D = I.
+        data: batches that the model is called with, in evaluation, to find the averages; of a tuple or list, as loaders
+            of pairs give them, its first. None for mean 0 and D = I. If it fails, the model is as it was.
         inplace: whether to change this model instead of a copy. Parameters keep their identity, and new ones come in,
             frozen if those that they stand for are: make the optimizer afterwards.
         settings: of both layers: eps, steps, method, momentum, grouping, lower, scaled_steps, track_running_stats,
@@ -124,7 +128,7 @@ def convert(
         anything but zeros; and batch normalizations behind any of these.
 
     Raises:
-        TypeError: if the model is not a module, or a setting does not exist.
+        TypeError: if the model is not a module, data are no batches, or a setting does not exist.
         ValueError: if nothing can be replaced, a name in leave does not exist, a setting is out of its range, or data
             is empty, not finite, or without use since there are no running averages.
 
@@ -149,8 +153,8 @@ def convert(
         replace them with deconvolution before each convolution/fully-connected layer".
     """
     _check(model, unfolded, leave)
-    if data is not None and not settings.get("track_running_stats", True):
-        raise ValueError("convert: data sets running averages, and with track_running_stats=False there are none")
+    _check_settings(settings)
+    _check_data(data, settings.get("track_running_stats", True))
     factory = Factory(
         {"block": block, "sampling_stride": sampling_stride, **settings}, {"block": linear_block, **settings}
     )
@@ -164,12 +168,23 @@ def convert(
         reasons = "\n".join(_table(left)) or "it holds no convolution, linear layer or batch normalization"
         raise ValueError(f"convert: there is nothing to convert in this {type(model).__name__}:\n{reasons}")
     converted = model if inplace else copy.deepcopy(model)
-    _carry_out(plan, converted)
-    if data is not None:
-        made = [converted.get_submodule(name) for name, outcome in plan.outcomes.items() if outcome.kind == LAYER]
-        calibrate(converted, [layer for layer in made if isinstance(layer, Whitening)], data)
+    if data is None:
+        _carry_out(plan, converted)
+    else:
+        # only a model in place outlives a failure
+        with restored_on_failure(converted, plan.outcomes) if inplace else nullcontext():
+            _carry_out(plan, converted)
+            _calibrate(plan, converted, data)
     replaced = tuple(change for name, change in changes.items() if plan.outcomes[name].kind != LEFT)
     return Conversion(converted, replaced, left, exact=settings.get("track_running_stats", True) and plan.exact)
+
+
+def _calibrate(plan: Plan, model: nn.Module, data: Iterable[Any]) -> None:
+    """Give the layers that came in the averages of the data."""
+    made = [name for name, outcome in plan.outcomes.items() if outcome.kind == LAYER]
+    layers: dict[str, Any] = {name: model.get_submodule(name) for name in made}
+    rows = {layers[layer]: (layer, norm) for layer, norm in plan.assumed.items()}
+    calibrate(model, list(layers.values()), data, rows)
 
 
 def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:
@@ -183,6 +198,26 @@ def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:
     names = {name for name, _ in model.named_modules(remove_duplicate=False)}
     if missing := sorted(set(leave) - names):
         raise ValueError(f"convert: leave must name modules of the model; it has no {', '.join(missing)}")
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse a setting that does not exist."""
+    if unknown := settings.keys() - Settings.__annotations__.keys():
+        own = [p.name for p in inspect.signature(convert).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        known = ", ".join([*own, *Settings.__annotations__])
+        raise TypeError(f"convert: there is no setting {', '.join(sorted(unknown))}, only {known}")
+
+
+def _check_data(data: Any, tracked: bool) -> None:
+    """Refuse what holds no batches, or what nothing is made of."""
+    if data is None:
+        return
+    if not tracked:
+        raise ValueError("convert: data sets running averages, and with track_running_stats=False there are none")
+    if isinstance(data, (Tensor, str, Mapping)) or not isinstance(data, Iterable):
+        raise TypeError(
+            "convert: data must be an iterable of batches, such as [x] or a DataLoader; got a " + type(data).__name__
+        )
 
 
 @torch.no_grad()
@@ -222,6 +257,8 @@ def _affine(norm: Any) -> nn.Conv2d:
     weight, bias = (parameter is None or parameter.requires_grad for parameter in (norm.weight, norm.bias))
     layer.weight = nn.Parameter(scale.reshape(C, 1, 1, 1), requires_grad=weight)
     layer.bias = nn.Parameter(offset, requires_grad=bias)
+    # it is no convolution to convert
+    setattr(layer, STANDS_FOR, True)
     return layer
 
 

@@ -32,6 +32,10 @@ class Deconv2d(Whitening, nn.Conv2d):
     D and mean are folded into weight and bias, so that evaluation costs a convolution, and training one more pass over
     some of the patches. It is a `torch.nn.Conv2d`, with the same parameters, so that what initializes those serves it.
 
+    Evaluation keeps what it folded until a parameter or an average is written to. Writes through `.data`, as teachers
+    are averaged by some, and those of fused optimizers are not seen: write to the parameter itself under
+    `torch.no_grad()`, or call `eval()` afterwards.
+
     Args:
         in_channels: C.
         out_channels: O.
@@ -59,7 +63,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         running: "deconvolution" averages D, as published, "covariance" averages the covariance.
         bias_correction: whether the averages' initial values count for nothing from the first batch on.
         freeze_after: number of batches after which training too uses the averages; None for never. With it every step
-            of training on a GPU synchronizes until then.
+            of training on a GPU synchronizes until then. Passes that checkpoints repeat are not counted again.
         sync: whether training takes the statistics of the batches of all processes together, see
             :func:`ndbench.layers.convert_sync`.
         device: of parameters and buffers.
@@ -68,13 +72,14 @@ class Deconv2d(Whitening, nn.Conv2d):
     Raises:
         TypeError: `forward` raises it for inputs of another type than the weight's, outside autocast.
         ValueError: if an argument is out of its range. `forward` raises it for inputs without a patch or of other
-            channels, and on a CPU for those whose statistics are not finite (NaN, infinities, squares beyond float32),
-            which are not averaged. On a GPU, and in compiled graphs, such a batch gives NaN, and `state_dict`, `train`
-            or `eval` raise later.
+            channels, for statistics of a single counted patch, whose covariance is zero, and on a CPU for those that
+            are not finite (NaN, infinities, squares beyond float32). Such batches are not averaged. On a GPU, and in
+            compiled graphs, what is not finite gives NaN, and `state_dict`, `train` or `eval` raise later.
+        RuntimeError: in backward, if checkpoints repeat passes of one step of which some ran before `freeze_after`.
 
     Shape:
         input (N, C, H, W), output (N, O, Ho, Wo), or both without N, as those of Conv2d. One sample is enough where
-        more than one of its patches is counted; of a single one mean and D are x and eps^(-1/2) I, and y = b.
+        more than one of its patches is counted.
 
     Example:
         >>> import torch
@@ -122,7 +127,7 @@ class Deconv2d(Whitening, nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device=device, dtype=dtype
         )
-        options = Options.of("Deconv2d", eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(Deconv2d, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         self.block = block_of(in_channels // groups, block, "Deconv2d")
         self.grouping, self.sampling_stride = grouping, sampling_stride
         self.pooled = groups == 1 if pooled is None else pooled
@@ -132,6 +137,9 @@ class Deconv2d(Whitening, nn.Conv2d):
 
     def _check(self) -> None:
         """Refuse what Conv2d accepts and this layer cannot do."""
+        for size in ("kernel_size", "stride", "dilation"):
+            pair(size, getattr(self, size), least=1, operation="Deconv2d")
+        self._zeros()
         check_grouping(self.grouping, self.groups, "Deconv2d")
         check_sampling(self.sampling_stride, "Deconv2d")
         check_switch(self.pooled, "pooled", "Deconv2d")
@@ -157,7 +165,7 @@ class Deconv2d(Whitening, nn.Conv2d):
     def _zeros(self) -> tuple[int, int]:
         """The padding of both axes as numbers."""
         if not isinstance(self.padding, str):
-            return pair("padding", self.padding, least=0)
+            return pair("padding", self.padding, least=0, operation="Deconv2d")
         if self.padding == "valid":
             return 0, 0
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
@@ -175,9 +183,13 @@ class Deconv2d(Whitening, nn.Conv2d):
         """An image alone is a batch of one."""
         return x[None] if x.ndim == 3 else x
 
+    def require(self, x: Tensor) -> None:
+        """Refuse an input of other channels, or another type, than the weight's."""
+        self.check_input(x, self.in_channels, -3, self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the input's whitened patches."""
-        self.check_input(input, self.in_channels, -3, self.weight)
+        self.require(input)
         weight, bias = self.fold_for(self.batched(input))
         return functional.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ndbench.layers import published
 from ndbench.layers.channel import ChannelDeconv1d, ChannelDeconv2d, ChannelDeconv3d
@@ -38,8 +39,8 @@ def fold(model: nn.Module, *, inplace: bool = False) -> nn.Module:
     Raises:
         TypeError: if the model is not a module.
         ValueError: if it holds no layer of this package, or one in training, without running averages, with hooks or a
-            forward of its own, of a class of its own, or the published `ChannelDeconv`, which does not know how many
-            channels it has.
+            forward of its own, parametrized, of a class of its own, or the published `ChannelDeconv`, which does not
+            know how many channels it has.
 
     Example:
         >>> import torch
@@ -75,6 +76,10 @@ def _check(name: str, layer: Any) -> None:
     who = f"{name or 'the model'}, a {type(layer).__name__},"
     if isinstance(layer, published.ChannelDeconv):
         refuse(f"{who} does not know how many channels it has; use ndbench.layers.ChannelDeconv2d")
+    if is_parametrized(layer):
+        tensor = next(iter(layer.parametrizations))
+        call = f'torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}")'
+        refuse(f"{who} has a parametrized {tensor}; call {call} first")
     if type(layer) not in PLAIN:
         refuse(f"{who} is of a class whose forward is not known")
     if layer.training:
@@ -82,7 +87,7 @@ def _check(name: str, layer: Any) -> None:
     if layer.running_mean is None:
         refuse(f"{who} has no running averages (track_running_stats=False): it whitens every batch by itself")
     if added := addition(layer):
-        refuse(f"{who} has {added}, which would be lost; restore the plain layer first")
+        refuse(f"{who} has {added}, which would be lost; {REMEDIES.get(added, 'restore the plain layer first')}")
 
 
 @torch.no_grad()
@@ -137,6 +142,11 @@ def refuse(message: str) -> NoReturn:
     """Raise the ValueError of a model that cannot be folded."""
     raise ValueError(f"fold: {message}")
 
+
+REMEDIES = {
+    "hooks": "remove them first, those of pruning or normalization by torch.nn.utils.prune.remove, remove_weight_norm "
+    "or remove_spectral_norm"
+}
 
 CONVOLUTIONS: dict[int, type[Any]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 

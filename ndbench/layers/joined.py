@@ -1,5 +1,6 @@
 """Statistics of the batches of many processes together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def joined(mean: Tensor, cov: Tensor, *, rows: int, group: Any = None) -> tuple[Tensor, Tensor]:
+def joined(
+    mean: Tensor, cov: Tensor, *, rows: int, group: Any, require: Callable[[int], None]
+) -> tuple[Tensor, Tensor]:
     """Mean and covariance of the rows of all processes, from those of each.
 
     With M_p rows in process p and M in all,
@@ -30,15 +33,14 @@ def joined(mean: Tensor, cov: Tensor, *, rows: int, group: Any = None) -> tuple[
         cov: their covariance, (F, F) or (G, F, F).
         rows: M_p, the same number for every group of columns.
         group: the processes; None for all.
+        require: called with M, to raise if that is too few.
 
     Raises:
-        ValueError: if no process has rows.
         RuntimeError: of the backend, if a process is lost or late.
     """
     own = torch.cat([mean.new_tensor([rows], dtype=torch.float64), rows * mean.double().flatten()])
     totals = Summed.apply(own, group)  # type: ignore[no-untyped-call]
-    if totals[0] == 0:
-        raise ValueError("joined: a covariance needs at least one row, and no process has any")
+    require(int(totals[0]))
     joint = (totals[1:] / totals[0]).reshape(mean.shape).to(mean.dtype)
     difference = mean - joint
     spread = cov + difference[..., :, None] * difference[..., None, :]

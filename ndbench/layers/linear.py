@@ -15,6 +15,8 @@ from ndbench.operations.layer import folded
 class DeconvLinear(Whitening, nn.Linear):
     """Linear layer of features that are whitened first, y = b + (x - mean) D w, the Deconv2d of one pixel.
 
+    Evaluation keeps what it folded, and does not see writes through `.data`: see :class:`Deconv2d`.
+
     Args:
         in_features: C.
         out_features: O.
@@ -72,7 +74,7 @@ class DeconvLinear(Whitening, nn.Linear):
         **others: Unpack[Others],
     ) -> None:
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
-        options = Options.of("DeconvLinear", eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        options = Options.of(DeconvLinear, eps=eps, steps=steps, method=method, momentum=momentum, **others)
         check_grouping(grouping, 1, "DeconvLinear")
         check_switch(pooled, "pooled", "DeconvLinear")
         self.block, self.grouping, self.pooled = block_of(in_features, block, "DeconvLinear"), grouping, pooled
@@ -88,9 +90,13 @@ class DeconvLinear(Whitening, nn.Linear):
         """Weight and bias that subtract this mean and multiply by this D first, in the weight's type."""
         return folded(self.weight, self.bias, mean, D, self.grouping)
 
+    def require(self, x: Tensor) -> None:
+        """Refuse an input of other features, or another type, than the weight's."""
+        self.check_input(x, self.in_features, -1, self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """The linear map of the input's whitened features."""
-        self.check_input(input, self.in_features, -1, self.weight)
+        self.require(input)
         weight, bias = self.fold_for(input)
         return functional.linear(input, weight, bias)
 

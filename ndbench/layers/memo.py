@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from ndbench.layers.values import has_values
+
 Value = tuple[Tensor, ...]
 
 
@@ -54,7 +56,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def _is_passing(source: Tensor) -> bool:
-    """Whether nothing can be kept: tensors of inference mode count no versions, those of torch.func have no address."""
-    if source.is_inference() or torch._C._functorch.is_functorch_wrapped_tensor(source):
+    """Whether nothing can be kept: tensors of inference mode count no versions, others have no address."""
+    if source.is_inference() or not has_values(source) or torch._C._functorch.is_functorch_wrapped_tensor(source):
         return True
     return forward_ad.unpack_dual(source).tangent is not None  # type: ignore[no-untyped-call]

@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass, fields
+from inspect import signature
 from numbers import Real
 from typing import Any, TypedDict
+
+from torch import Tensor
 
 from ndbench.covariance.patches import GROUPINGS
 from ndbench.operations.roots import require_options, whole
@@ -46,18 +49,19 @@ class Options:
     sync: bool = False
 
     @classmethod
-    def of(cls, name: str, **values: Any) -> "Options":
-        """The options of the layer of this name, checked.
+    def of(cls, layer: type, **values: Any) -> "Options":
+        """The options of a layer of this class, checked.
 
         Raises:
             TypeError: for one that does not exist, or is of another type.
             ValueError: for one out of its range.
         """
-        known = [field.name for field in fields(cls)]
-        if unknown := values.keys() - set(known):
-            raise TypeError(f"{name}: there is no option {', '.join(sorted(unknown))}, only {', '.join(known)}")
+        if unknown := values.keys() - {field.name for field in fields(cls)}:
+            own = [p.name for p in signature(layer).parameters.values() if p.kind is not p.VAR_KEYWORD]
+            known = ", ".join([*own, *Others.__annotations__])
+            raise TypeError(f"{layer.__name__}: there is no option {', '.join(sorted(unknown))}, only {known}")
         options = cls(**values)
-        options.check(name)
+        options.check(layer.__name__)
         return options
 
     def check(self, name: str) -> None:
@@ -74,7 +78,7 @@ class Options:
             _check_number(self.momentum, "momentum", name)
         if self.freeze_after is not None:
             whole(self.freeze_after, "freeze_after", name)
-        require_options(self.method, self.steps, self.lower, self.scaled_steps)
+        self._check_root(name)
         rules = {
             f"eps must be finite and not negative; got {self.eps}": 0 <= self.eps < math.inf,
             f"momentum must lie in (0, 1], or be None for the average of all batches; got {self.momentum}": (
@@ -91,6 +95,14 @@ class Options:
         for message, holds in rules.items():
             if not holds:
                 raise ValueError(f"{name}: {message}")
+
+    def _check_root(self, name: str) -> None:
+        """Refuse what no inverse square root can be told, in the name of the layer."""
+        try:
+            require_options(self.method, self.steps, self.lower, self.scaled_steps)
+        except (TypeError, ValueError) as error:
+            _, _, message = str(error).partition(": ")
+            raise type(error)(f"{name}: {message}") from None
 
 
 class Others(TypedDict, total=False):
@@ -115,6 +127,12 @@ def _check_number(value: Any, option: str, name: str) -> None:
     """Refuse what is no real number; True is none."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: {option} must be a number; got {value!r}")
+
+
+def require_tensor(value: Any, name: str) -> None:
+    """Refuse an input that is no tensor, among them those by which torch.fx traces."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: the input must be a tensor; got a {type(value).__name__}")
 
 
 def check_grouping(grouping: str, groups: int, name: str) -> None:

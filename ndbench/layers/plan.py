@@ -20,6 +20,9 @@ LAYER, FOLDED, AFFINE, IDENTITY, LEFT = "layer", "folded", "affine", "identity",
 FOLDABLE: dict[type[nn.Module], type[nn.Module]] = {nn.BatchNorm2d: nn.Conv2d, nn.BatchNorm1d: nn.Linear}
 """What a batch normalization can be folded into."""
 
+STANDS_FOR = "stands_for_batch_norm"
+"""An attribute of convolutions that conversion made of batch normalizations."""
+
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -121,11 +124,21 @@ class Plan:
 
     @property
     def exact(self) -> bool:
-        """Whether evaluation is known to stay: nothing is removed, traced apart, or folded on half a trace."""
+        """Whether evaluation is known to stay: nothing is removed, traced apart, folded on half a trace or a guess."""
         kinds = [outcome.kind for outcome in self.outcomes.values()]
         if FOLDED in kinds and self.wiring.partial:
             return False
-        return IDENTITY not in kinds and all(self._apart(name) is None for name in self.outcomes)
+        return IDENTITY not in kinds and not self.assumed and all(self._apart(name) is None for name in self.outcomes)
+
+    @property
+    def assumed(self) -> dict[str, str]:
+        """The linear layers whose outputs are not known to be (N, C), and the batch normalizations folded into them."""
+        folded = {o.into: name for name, o in self.outcomes.items() if o.kind == FOLDED}
+        return {layer: norm for layer, norm in folded.items() if not self._gives_samples(layer)}
+
+    def _gives_samples(self, layer: str) -> bool:
+        """Whether a batch normalization behind this layer is known to normalize the layer's outputs."""
+        return isinstance(self.modules[layer], nn.Conv2d) or self.wiring.gives_rows(layer, self.modules)
 
     def _apart(self, name: str) -> str | None:
         """The module that cannot be traced and holds this one, if this one is replaced."""
@@ -155,7 +168,7 @@ class Plan:
             return Outcome(LEFT, reason)
         reason = self._unfoldable(name, norm, source)
         if not reason and source is not None:
-            assumed = ", whose output is taken to be (N, C)" if isinstance(norm, nn.BatchNorm1d) else ""
+            assumed = "" if self._gives_samples(source) else ", whose output is taken to be (N, C)"
             return Outcome(FOLDED, f"folded into {source}{assumed}", source)
         return self._unfolded(norm, str(reason))
 
@@ -202,6 +215,8 @@ class Plan:
         """Why there is no layer for this convolution or linear layer."""
         if type(module) not in (nn.Conv2d, nn.Linear):
             return "neither torch.nn.Conv2d nor torch.nn.Linear itself"
+        if hasattr(module, STANDS_FOR):
+            return "stands for a batch normalization"
         if not isinstance(module.weight, nn.Parameter) or module.weight.dtype not in FLOATS:
             return "its weight is not real floating point"
         if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":

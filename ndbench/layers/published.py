@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ndbench.covariance.patches import Patches
 from ndbench.layers.convolution import Deconv2d, Size
 from ndbench.layers.linear import DeconvLinear
+from ndbench.layers.repetition import is_repetition
 from ndbench.operations.roots import unguarded
 
 
@@ -53,6 +54,8 @@ class FastDeconv(Deconv2d):
         >>> sorted(FastDeconv(4, 2, 3).state_dict())
         ['bias', 'running_deconv', 'running_mean', 'weight']
     """
+
+    takes_single_rows = True
 
     def __init__(
         self,
@@ -102,19 +105,27 @@ class FastDeconv(Deconv2d):
         """Whether this batch of training is whitened by the averages."""
         return self.freeze and self.counter > self.freeze_iter
 
+    @property
+    def _step(self) -> int:
+        return self.sampling_stride * self.stride[0]
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether rows of the flattened batch are counted by their number, and not patches by their place."""
+        return max(self.kernel_size) == 1 and self._step > 1
+
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the patches that are counted."""
         if max(self.kernel_size) > 1:
             return super().moments(x)
-        step = self.sampling_stride * self.stride[0]
-        rows = x.movedim(1, -1).reshape(-1, self.in_channels)[:: step**2]
+        rows = x.movedim(1, -1).reshape(-1, self.in_channels)[:: self._step**2]
         patches = Patches((1, 1), block=self.block, pooled=self.pooled, grouping=self.grouping)
         return self.moments_of(rows[:, :, None, None], patches)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the input's whitened patches."""
         y = super().forward(input)
-        if self.training:
+        if self.training and not is_repetition():
             self.counter = (self.counter + 1) % (10 * self.freeze_iter)
         return y
 
@@ -148,6 +159,8 @@ class Delinear(DeconvLinear):
         >>> Delinear(96, 10, block=64).block
         32
     """
+
+    takes_single_rows = True
 
     def __init__(
         self,
@@ -243,11 +256,16 @@ class ChannelDeconv(nn.Module):
         found = (mean, D, *self._of_rest(x[:, whole:].flatten(1)[:, :: step**2]))
         if not all(bool(value.isfinite().all()) for value in found):
             raise ValueError("ChannelDeconv: statistics are not finite; the running averages are as they were")
+        if not is_repetition():
+            self._average(found)
+        return found
+
+    def _average(self, found: tuple[Tensor, ...]) -> None:
+        """Take the statistics of a batch into the averages."""
         with torch.no_grad():
             for average, new in zip(self._averages(), found, strict=True):
                 average.lerp_(new.to(average.dtype), 1.0 if self.num_batches_tracked == 0 else self.momentum)
             self.num_batches_tracked += 1
-        return found
 
     def _of_rest(self, rest: Tensor) -> tuple[Tensor, ...]:
         """Mean and variance of the channels beyond the last whole block, if there are any."""

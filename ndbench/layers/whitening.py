@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn, Self
+from functools import partial
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ndbench.covariance.patches import Patches
+from ndbench.layers.faults import Reporting, refuse
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
-from ndbench.layers.options import SAMPLING_STRIDE, Options
+from ndbench.layers.options import SAMPLING_STRIDE, Options, require_tensor
+from ndbench.layers.repetition import Choices, is_repetition
+from ndbench.layers.values import has_values, is_seen, waits
 from ndbench.operations.compiled import AUTO, moments_in_graphs
 from ndbench.operations.covariance import moments
 from ndbench.operations.roots import unguarded
@@ -19,7 +23,7 @@ CAST = {torch.float32, torch.float16, torch.bfloat16}
 """Types that autocast makes one of."""
 
 
-class Whitening(nn.Module):
+class Whitening(Reporting):
     """A layer that whitens its input by the statistics of the batch, or by their running averages.
 
     Training computes mean and covariance of the batch and D = (cov + eps I)^(-1/2), through which gradients pass, and
@@ -40,6 +44,9 @@ class Whitening(nn.Module):
             raised yet.
     """
 
+    takes_single_rows = False
+    """Whether a batch of a single row is whitened, by D = eps^(-1/2) I."""
+
     options: Options
     process_group: Any
     block: int
@@ -47,12 +54,12 @@ class Whitening(nn.Module):
     pooled: bool
     running_mean: Tensor | None
     num_batches_tracked: Tensor | None
-    faulty: Tensor
 
     def whiten_by(self, options: Options, order: int, groups: int | None, device: Any, dtype: torch.dtype) -> None:
         """Keep the options, and make the buffers of (groups, or one if pooled) blocks of this order."""
         self.options = options
         self.process_group = None
+        self._choices = Choices()
         where = {"device": device, "dtype": torch.promote_types(dtype, torch.float32)}
         leading = () if groups is None else (groups,)
         mean = torch.empty(*leading, order, **where)
@@ -117,8 +124,8 @@ class Whitening(nn.Module):
     @property
     def frozen(self) -> bool:
         """Whether `freeze_after` batches have been averaged; asking synchronizes on a GPU, unless it is None."""
-        most = self.options.freeze_after
-        return most is not None and self.num_batches_tracked is not None and int(self.num_batches_tracked) >= most
+        most, count = self.options.freeze_after, self.num_batches_tracked
+        return most is not None and count is not None and has_values(count) and int(count) >= most
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the input, in float32 or better; each layer has its own."""
@@ -132,7 +139,19 @@ class Whitening(nn.Module):
         """
         # folding would round to 16 bits in autocast, and what evaluation keeps outlives it
         with full_precision(x.device):
-            return self.fold(*self.mean_and_root(x)) if self.uses_batch else self.folded_averages()
+            return self.fold(*self.mean_and_root(x)) if self._chooses_batch() else self.folded_averages()
+
+    def _chooses_batch(self) -> bool:
+        """`uses_batch`, or what it was when a pass that is repeated ran first."""
+        if not self.training or torch.compiler.is_compiling():
+            return self.uses_batch
+        if is_repetition():
+            return self._choices.repeat(type(self).__name__, self.uses_batch)
+        return self._choices.record(self.uses_batch)
+
+    def require(self, x: Tensor) -> None:
+        """Refuse an input that does not fit; each layer has its own."""
+        raise NotImplementedError
 
     def check_input(self, x: Tensor, channels: int, axis: int, weight: Tensor) -> None:
         """Refuse what the weight cannot be multiplied with, before it is averaged.
@@ -142,6 +161,7 @@ class Whitening(nn.Module):
             TypeError: for another type, unless autocast makes it the same.
         """
         name = type(self).__name__
+        require_tensor(x, name)
         if x.ndim < -axis or x.shape[axis] != channels:
             raise ValueError(f"{name}: the input must have {channels} channels; got shape {tuple(x.shape)}")
         if x.dtype == weight.dtype:
@@ -156,17 +176,16 @@ class Whitening(nn.Module):
             mean, cov = self.moments(x)
             cov = cov + self.options.eps * torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
             fine = mean.isfinite().all() & cov.isfinite().all()
-            if _waits(x) and not fine:
-                self.refuse("the input holds NaN, infinities, or numbers whose squares overflow float32")
+            if waits(x) and not fine:
+                refuse(self, "the input holds NaN, infinities, or numbers whose squares overflow float32")
             # LAPACK refuses NaN
             D = self.root(torch.where(fine, cov, torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)))
             fine = fine & D.isfinite().all()
-            if _waits(x) and not fine:
-                self.refuse(self._singular())
-        if self.training:
-            self._average(mean, cov if self.options.running == "covariance" else D, fine)
-        if not _waits(x):
-            self.faulty |= ~fine
+            if waits(x) and not fine:
+                refuse(self, self._singular())
+        if not is_repetition():
+            self._take(mean, cov if self.options.running == "covariance" else D, fine, awaited=waits(x))
+        if not waits(x):
             D = torch.where(fine, D, torch.nan)
         return mean, D
 
@@ -178,13 +197,39 @@ class Whitening(nn.Module):
         """
         joins = self.options.sync and self.training and is_distributed()
         if joins and len(x) == 0:
-            return joined(*of_none(x, patches), rows=0, group=self.process_group)
-        patches.check(x.shape)
-        found = moments_in_graphs(x, patches) if torch.compiler.is_compiling() else moments(x, patches, AUTO)
-        if not joins:
-            return found
+            return self._joined(of_none(x, patches), x, patches, rows=0)
+        if x.numel() == 0:
+            refuse(self, "the input must not be empty")
+        patches.check(x.shape, type(self).__name__)
         height, width = patches.output_size(*x.shape[2:])
-        return joined(*found, rows=len(x) * height * width, group=self.process_group)
+        rows = len(x) * height * width
+        if not joins:
+            self._require_rows(rows, x, patches)
+        found = moments(x, patches, AUTO) if is_seen(x) else moments_in_graphs(x, patches)
+        return self._joined(found, x, patches, rows=rows) if joins else found
+
+    def _joined(self, found: tuple[Tensor, Tensor], x: Tensor, patches: Patches, *, rows: int) -> tuple[Tensor, Tensor]:
+        """The statistics of all processes from those of this one."""
+        require = partial(self._require_rows, x=x, patches=patches, where=" of all processes together")
+        return joined(*found, rows=rows, group=self.process_group, require=require)
+
+    def _require_rows(self, rows: int, x: Tensor, patches: Patches, where: str = "") -> None:
+        """Refuse statistics of a single row, whose covariance is zero, and D eps^(-1/2) I, as batch normalization does.
+
+        Raises:
+            ValueError: for a single one, unless blocks share their statistics, or the layer takes it; and for none.
+        """
+        if rows == 0:
+            refuse(self, "statistics need at least one sample, and no process has any")
+        blocks = patches.groups(x.shape[1]) if patches.pooled else 1
+        if rows * blocks > 1 or self.takes_single_rows:
+            return
+        strides = ", or count more patches (sampling_stride=1)" if hasattr(self, "sampling_stride") else ""
+        refuse(
+            self,
+            f"the batch needs a covariance, and a single counted patch{where} has none; leave such batches out "
+            f"(drop_last=True){strides}",
+        )
 
     def root(self, cov: Tensor) -> Tensor:
         """The deconvolution matrix of a covariance that is finite."""
@@ -192,7 +237,7 @@ class Whitening(nn.Module):
         try:
             return unguarded(cov, method=o.method, steps=o.steps, lower=o.lower, scaled_steps=o.scaled_steps)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            self.refuse(self._singular())
+            refuse(self, self._singular())
 
     def _singular(self) -> str:
         return (
@@ -210,6 +255,13 @@ class Whitening(nn.Module):
         if torch.compiler.is_compiling():
             return mean, self.root(second)
         return mean, self._root.get((second,), lambda: (self.root(second),))[0]
+
+    def _take(self, mean: Tensor, second: Tensor, fine: Tensor, *, awaited: bool) -> None:
+        """Average in training, and remember what was not fine where nobody waits to see it."""
+        if self.training:
+            self._average(mean, second, fine)
+        if not awaited:
+            self.faulty |= ~fine
 
     @torch.no_grad()
     def _average(self, mean: Tensor, second: Tensor, fine: Tensor) -> None:
@@ -261,17 +313,11 @@ class Whitening(nn.Module):
         shown |= {name: v for name, v in vars(self.options).items() if name == "eps" or v != usual[name]}
         return ", ".join(f"{name}={value}" for name, value in shown.items())
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        """What the module saves, once it is known that no batch was faulty."""
-        self.raise_if_faulty()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-
     def train(self, mode: bool = True) -> Self:
         """Switch to training, or evaluation, and raise if a batch was faulty; nothing folded is kept."""
         self._forget()
-        changed = super().train(mode)
-        self.raise_if_faulty()
-        return changed
+        self._choices.settle()
+        return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         """Convert, with averages in float32 or better, and nothing kept of what was."""
@@ -312,24 +358,3 @@ class Whitening(nn.Module):
     def _forget(self) -> None:
         """Keep nothing that evaluation computed."""
         self._root, self._fold = Memo(), Memo()
-
-    def raise_if_faulty(self) -> None:
-        """Raise if a batch on a GPU had statistics that are not finite; this synchronizes.
-
-        `state_dict`, `train` and `eval` call it.
-
-        Raises:
-            ValueError: once for all such batches.
-        """
-        if not self.faulty.is_meta and self.faulty:
-            self.faulty.zero_()
-            self.refuse("a batch held NaN, infinities, or numbers whose squares overflow float32")
-
-    def refuse(self, message: str) -> NoReturn:
-        """Raise the ValueError of a batch that was not averaged."""
-        raise ValueError(f"{type(self).__name__}: {message}; the running averages are as they were")
-
-
-def _waits(x: Tensor) -> bool:
-    """Whether values are looked at right away: on a CPU, outside compiled graphs."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -1,8 +1,10 @@
 """Which module calls a network makes, and where their outputs go, from traces of its `forward`."""
 
 import copy
+import gc
 import inspect
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from ndbench.layers.rows import are_rows
 from ndbench.layers.whitening import Whitening
 
 LAYERS = (_ConvNd, nn.Linear, _BatchNorm, Whitening)
@@ -25,21 +28,23 @@ class Trace:
         calls: the calls of every module, by its name.
         names: the module of every call.
         touched: names of parameters and buffers that are used outside their module's call.
+        kept: values that `forward` keeps, in an attribute or anywhere else, where others may find them.
     """
 
     calls: dict[str, list[fx.Node]]
     names: dict[fx.Node, str]
     touched: frozenset[str]
+    kept: frozenset[fx.Node]
 
     @classmethod
-    def of(cls, graph: fx.Graph, prefix: str) -> "Trace":
+    def of(cls, graph: fx.Graph, prefix: str, kept: frozenset[fx.Node]) -> "Trace":
         """What the graph says, for a module whose parts' names begin with the prefix."""
         names = {node: prefix + str(node.target) for node in graph.nodes if node.op == "call_module"}
         calls: dict[str, list[fx.Node]] = {}
         for node, name in names.items():
             calls.setdefault(name, []).append(node)
         touched = frozenset(prefix + str(node.target) for node in graph.nodes if node.op == "get_attr")
-        return cls(calls, names, touched)
+        return cls(calls, names, touched, kept)
 
 
 @dataclass
@@ -102,12 +107,21 @@ class Wiring:
             return None
         return source
 
+    def gives_rows(self, name: str, modules: Mapping[str, nn.Module]) -> bool:
+        """Whether every output of this module of these is known to have two dimensions."""
+        return all(
+            are_rows(call, {node: modules[called] for node, called in trace.names.items()})
+            for trace in self.traces
+            for call in trace.calls.get(name, ())
+        )
+
     def origin(self, name: str) -> str:
         """What this module's input is, in words."""
         found = set()
         for trace in self.traces:
             for node in (node for call in trace.calls.get(name, ()) for node in call.all_input_nodes):
-                elsewhere = " (used elsewhere too)" if len(node.users) > 1 and node in trace.names else ""
+                shared = len(node.users) > 1 or node in trace.kept
+                elsewhere = " (used elsewhere too)" if shared and node in trace.names else ""
                 found.add(f"{trace.names.get(node, node.name)}{elsewhere}")
         return ", ".join(sorted(found))
 
@@ -115,7 +129,7 @@ class Wiring:
 def _sources(trace: Trace, name: str) -> Iterator[str | None]:
     for call in trace.calls.get(name, ()):
         inputs = call.all_input_nodes
-        alone = len(inputs) == 1 and list(inputs[0].users) == [call]
+        alone = len(inputs) == 1 and list(inputs[0].users) == [call] and inputs[0] not in trace.kept
         yield trace.names.get(inputs[0]) if alone else None
 
 
@@ -213,11 +227,12 @@ class _Follower:
         try:
             # fx warns of values that it cannot check at each call
             with warnings.catch_warnings(action="ignore"):
-                graph = _Tracer(self.opaque, prefix).trace(module, arguments or None)
+                tracer = _Tracer(self.opaque, prefix)
+                graph = tracer.trace(module, arguments or None)
         except Exception as error:
             # whatever forward raises when it is given proxies
             return [], " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
-        return [(prefix, Trace.of(graph, prefix))], ""
+        return [(prefix, Trace.of(graph, prefix, tracer.kept()))], ""
 
 
 class _Tracer(fx.Tracer):
@@ -226,6 +241,20 @@ class _Tracer(fx.Tracer):
     def __init__(self, opaque: Mapping[str, str], prefix: str) -> None:
         super().__init__()
         self.opaque, self.prefix = opaque, prefix
+        self.proxies: list[weakref.ref[fx.Proxy]] = []
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for the node's value in `forward`."""
+        made = super().proxy(node)
+        self.proxies.append(weakref.ref(made))
+        return made
+
+    def kept(self) -> frozenset[fx.Node]:
+        """The values that outlive `forward`."""
+        if any(made() is not None for made in self.proxies):
+            # some may live in cycles only
+            gc.collect()
+        return frozenset(proxy.node for made in self.proxies if (proxy := made()) is not None)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a call of this module is one node."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear
+from ndbench.layers.published import Delinear, FastDeconv
 from tests.layers.makers import batches, compiles, every_layer
 
 BAD = {"NaN": torch.nan, "infinity": torch.inf, "overflow": 1e30}
@@ -74,12 +75,40 @@ def test_singular_covariances_of_methods_that_invert(method):
     assert made.num_batches_tracked == 0
 
 
-def test_one_sample_and_one_patch():
-    made = Deconv2d(4, 3, 3, dtype=torch.float64)
-    x = batches((1, 4, 3, 3), 1)[0]
-    torch.testing.assert_close(made(x), made.bias.detach().view(1, 3, 1, 1))  # the patch is its own mean
-    assert DeconvLinear(4, 2)(torch.ones(1, 4)).isfinite().all()
-    assert Deconv2d(4, 3, 1)(torch.randn(1, 4, 1, 1)).isfinite().all()
+ONE_PATCH = {
+    "one patch": (lambda **o: Deconv2d(4, 3, 3, **o), (1, 4, 3, 3), "sampling_stride=1"),
+    "one that is counted": (lambda **o: Deconv2d(4, 3, 3, **o), (1, 4, 5, 5), "sampling_stride=1"),
+    "an image alone": (lambda **o: Deconv2d(4, 3, 3, **o), (4, 4, 4), "sampling_stride=1"),
+    "separate blocks": (lambda **o: Deconv2d(4, 4, 1, groups=2, **o), (1, 4, 2, 2), "sampling_stride=1"),
+    "row": (lambda **o: DeconvLinear(4, 2, **o), (1, 4), "drop_last=True"),
+    "channels": (lambda **o: ChannelDeconv2d(4, **o), (1, 4, 3, 3), "sampling_stride=1"),
+}
+
+
+@pytest.mark.parametrize(("make", "shape", "remedy"), ONE_PATCH.values(), ids=ONE_PATCH)
+def test_of_one_patch_there_is_no_covariance(make, shape, remedy):
+    made, x = make(), torch.randn(shape)
+    message = f"{type(made).__name__}: .* a single counted .* has none; .*{remedy}.*; the running averages are as"
+    for layer in (made, make(track_running_stats=False).eval()):
+        with pytest.raises(ValueError, match=message):
+            layer(x)
+    assert made.num_batches_tracked == 0
+    assert made.eval()(x).isfinite().all()
+
+
+def test_one_sample_of_several_patches_or_blocks():
+    x = batches((1, 4, 6, 6), 1)[0]
+    assert Deconv2d(4, 3, 3, dtype=torch.float64)(x).isfinite().all()
+    # two blocks of one patch share their statistics
+    made = Deconv2d(4, 3, 3, block=2, method="spectral", bias=False, dtype=torch.float64)
+    assert made(x[..., :3, :3]).abs().max() > 0
+    assert DeconvLinear(4, 2, block=2)(torch.randn(1, 4)).isfinite().all()
+
+
+def test_the_published_layers_take_one_patch_as_published():
+    made = FastDeconv(4, 3, 3).double()
+    torch.testing.assert_close(made(batches((1, 4, 3, 3), 1)[0]), made.bias.detach().view(1, 3, 1, 1))
+    assert Delinear(4, 3)(torch.ones(1, 4)).isfinite().all()
 
 
 def test_fewer_rows_than_the_order_of_a_block():

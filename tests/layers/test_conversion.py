@@ -319,7 +319,7 @@ def test_without_running_averages_evaluation_is_another():
         ({"block": 0}, ValueError, "block must be at least 1"),
         ({"eps": -1.0}, ValueError, "eps must be finite and not negative"),
         ({"sampling_stride": 0}, ValueError, "sampling_stride must be at least 1"),
-        ({"wrong": 1}, TypeError, "there is no option wrong"),
+        ({"wrong": 1}, TypeError, "there is no setting wrong"),
     ],
 )
 def test_bad_input(arguments, error, message):

@@ -198,7 +198,13 @@ def wrapped():
         (ChannelDeconv2d(1, track_running_stats=False).eval(), ValueError, "has no running averages"),
         (nn.Sequential(ChannelDeconv(4)).eval(), ValueError, "does not know how many channels it has"),
         (Own(1, 1, 1).eval(), ValueError, "fold: the model, a Own, is of a class whose forward is not known"),
-        (hooked().eval(), ValueError, "has hooks, which would be lost; restore the plain layer first"),
+        (hooked().eval(), ValueError, "has hooks, which would be lost; remove them first, those of pruning or normali"),
+        (
+            nn.Sequential(nn.utils.parametrizations.weight_norm(Deconv2d(1, 1, 1))).eval(),
+            ValueError,
+            "fold: 0, a ParametrizedDeconv2d, has a parametrized weight; call "
+            'torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") first',
+        ),
         (wrapped().eval(), ValueError, "has a forward of its own, which would be lost; restore the plain layer first"),
     ],
 )

@@ -162,3 +162,32 @@ def test_a_view_of_the_old_weight_is_another_weight():
     evaluated(square, x)
     square.weight = torch.nn.Parameter(square.weight.detach().mT)
     assert torch.equal(evaluated(square, x), afresh(square, x))
+
+
+def by_data(teacher, student, m):
+    for t, s in zip(teacher.parameters(), student.parameters(), strict=True):
+        t.data.mul_(m).add_(s.data, alpha=1 - m)
+    teacher.eval()
+
+
+@torch.no_grad()
+def by_parameters(teacher, student, m):
+    for t, s in zip(teacher.parameters(), student.parameters(), strict=True):
+        t.lerp_(s, 1 - m)
+
+
+@every_layer_that_learns
+@pytest.mark.parametrize("average", [by_data, by_parameters])
+def test_teachers_averaged_as_documented(make, shape, average):
+    first, x = batches(shape, 2, torch.float32)
+    student = make()
+    student(first)
+    teacher = copy.deepcopy(student).eval().requires_grad_(False)
+    for _ in range(2):
+        before = evaluated(teacher, x)
+        with torch.no_grad():
+            for parameter in student.parameters():
+                parameter.add_(1)
+        average(teacher, student, 0.5)
+        assert not torch.equal(evaluated(teacher, x), before)
+        torch.testing.assert_close(evaluated(teacher, x), afresh(teacher, x), rtol=0, atol=0)

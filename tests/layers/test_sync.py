@@ -11,6 +11,7 @@ from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear, convert_sync
+from ndbench.layers.published import ChannelDeconv, Delinear, FastDeconv
 
 BATCHES = {2: (3, 5), 4: (3, 0, 4, 2)}
 LONGEST = 180
@@ -140,12 +141,15 @@ def test_a_peer_that_dies_is_an_error(tmp_path):
 def run_nan(rank, world, folder):
     start(rank, world, f"{folder}/rendezvous")
     network = convert_sync(model())
+    network[0].padding = 0
     x = inputs((3,) * world)[rank]
     with pytest.raises(ValueError, match="the running averages are as they were"):
         network(x * (torch.nan if rank else 1))
     assert network[0].num_batches_tracked == 0
-    with pytest.raises(ValueError, match="no process has any"):
+    with pytest.raises(ValueError, match=r"^Deconv2d: .* no process has any"):
         network(x[:0])
+    with pytest.raises(ValueError, match=r"^Deconv2d: .* a single counted patch of all processes together has none"):
+        network(x[:rank, :, :3, :3])
     leave()
 
 
@@ -162,3 +166,44 @@ def test_alone_it_is_as_without():
 def test_nothing_to_convert():
     with pytest.raises(ValueError, match="Linear has no layer of ndbench"):
         convert_sync(nn.Linear(2, 2))
+
+
+def test_nothing_is_synchronized_by_half():
+    network = nn.Sequential(Deconv2d(3, 4, 3), nn.Sequential(ChannelDeconv(4)))
+    with pytest.raises(ValueError, match=r"convert_sync: 1\.0, the published ChannelDeconv, .*; use .*ChannelDeconv2d"):
+        convert_sync(network)
+    assert not network[0].options.sync
+
+
+@pytest.mark.parametrize("arguments", [{}, {"sampling_stride": 1, "stride": 2}, {"sampling_stride": 2, "groups": 2}])
+def test_rows_that_depend_on_who_holds_them_are_refused(arguments):
+    network = nn.Sequential(Deconv2d(4, 4, 3), FastDeconv(4, 4, 1, **arguments))
+    with pytest.raises(ValueError, match=r"convert_sync: 1, a published FastDeconv of one pixel, .*; use .*Deconv2d"):
+        convert_sync(network)
+    assert not network[0].options.sync
+
+
+def published():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        FastDeconv(4, 6, 3, block=2, padding=1), FastDeconv(6, 4, 1, block=3, sampling_stride=1), nn.Flatten(),
+        Delinear(4 * 36, 3, block=8),
+    ).double()  # fmt: skip
+
+
+def run_published(rank, world, folder):
+    start(rank, world, f"{folder}/rendezvous")
+    network = convert_sync(published())
+    torch.save((step(network, inputs(BATCHES[world])[rank]), network.state_dict()), f"{folder}/{rank}")
+    leave()
+
+
+def test_the_other_published_layers_are_those_of_the_joined_batch(tmp_path):
+    spawn(run_published, 2, tmp_path)
+    alone = published()
+    y, dx = step(alone, torch.cat(inputs(BATCHES[2])))
+    results = [torch.load(tmp_path / str(rank)) for rank in range(2)]
+    for k, wanted in enumerate((y, dx)):
+        torch.testing.assert_close(torch.cat([found[k] for found, _ in results]), wanted, rtol=1e-9, atol=1e-9)
+    for _, state in results:
+        torch.testing.assert_close(dict(state), dict(alone.state_dict()), rtol=1e-9, atol=1e-9)

@@ -79,7 +79,7 @@ def suits_the_eigenbasis(n: int, dtype: torch.dtype, device: str, iteration: Cou
     # the product form converges for every eigenvalue, so it magnifies by the condition number
     if not isinstance(iteration, Coupled) or len(iteration.coefficients) < FEWEST_STEPS:
         return False
-    return math.prod(a * a for a, _, _ in iteration.coefficients) <= LARGEST_GROWTH
+    return math.prod([a * a for a, _, _ in iteration.coefficients]) <= LARGEST_GROWTH
 
 
 def _minimax(steps: int, lower: float, degree: int) -> tuple[Coefficients, ...]:
