@@ -77,6 +77,8 @@ def test_the_block_ends_with_what_was_there_after_an_error_too():
             interpreter._get_np_dtype,
             interpreter.GridExecutor.__call__,
             interpreter.interpreter_builder.options,
+            tl.core.block_type.__init__,
+            tl.core.tensor.__init__,
         )
 
     before = hooked()
@@ -94,3 +96,35 @@ def test_types_are_those_that_the_interpreter_finds():
     wanted = [interpreter._get_np_dtype(t) for t in types]
     with quickly():
         assert [interpreter._get_np_dtype(t) for t in types * 2] == wanted * 2
+
+
+def described(element, shape):
+    """All that a type of blocks and a tensor of it say."""
+    kind = tl.block_type(element, shape)
+    found = tl.core.tensor("handle", kind)
+    sizes = [size.value for size in found.shape.values]
+    return vars(kind) | {"shape": kind.shape.values}, sizes, found.numel.value, found.dtype, found.handle, found.type
+
+
+def test_types_and_tensors_are_those_that_triton_makes():
+    asked = [(element, shape) for element in (tl.float32, tl.int64, tl.pointer_type(tl.float16)) for shape in SHAPES]
+    wanted = [described(*each) for each in asked]
+    with quickly():
+        assert [described(*each) for each in asked * 2] == wanted * 2
+        scalar = tl.core.tensor("handle", tl.float32)
+    assert (scalar.shape.values, scalar.numel.value, scalar.dtype) == ([], 1, tl.float32)
+
+
+SHAPES = ([16], [2, 16], [16, 2], [tl.constexpr(2), 16], tl.core.tuple([4, 8]))
+
+
+def test_types_that_do_not_exist_are_refused():
+    with quickly():
+        for _ in range(2):
+            with pytest.raises(ValueError, match="power of 2"):
+                tl.block_type(tl.float32, [3])
+
+
+def test_types_are_remembered_as_long_as_there_is_room(monkeypatch):
+    monkeypatch.setattr("ndbench.verify.interpretation.MOST_TYPES", 2)
+    test_types_and_tensors_are_those_that_triton_makes()
