@@ -1,7 +1,9 @@
 """Where kernels can run, and the errors for where they cannot."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -35,6 +37,19 @@ def mapped(A: Tensor) -> bool:
     return isinstance(A, Tensor) and torch._C._functorch.is_batchedtensor(A)
 
 
+_shapes_serve: ContextVar[bool] = ContextVar("shapes_serve", default=False)
+
+
+@contextmanager
+def shapes_serving() -> Iterator[None]:
+    """Inside the block tensors on the device "meta" are taken: whoever opens it keeps kernels from running."""
+    token = _shapes_serve.set(True)
+    try:
+        yield
+    finally:
+        _shapes_serve.reset(token)
+
+
 def require_kernel_input(A: Tensor, name: str) -> None:
     """Raise unless kernels can read A: of a float type they have, on a device that runs them."""
     if mapped(A):
@@ -52,7 +67,7 @@ def require_kernel_input(A: Tensor, name: str) -> None:
             f"{name}: Triton kernels run on a GPU; got a tensor on the CPU; move it, use backend='torch', or set "
             "TRITON_INTERPRET=1 before Python starts to have them interpreted"
         )
-    if A.device.type not in ("cpu", "cuda"):
+    if A.device.type not in ("cpu", "cuda") and not (A.is_meta and _shapes_serve.get()):
         raise ValueError(f"{name}: Triton kernels run on a GPU; got a tensor on {A.device}")
     if A.device.type == "cuda" and not interpreted() and not capable(A.device):
         raise ValueError(
@@ -74,9 +89,15 @@ def launched_on(A: Tensor) -> AbstractContextManager[None]:
     return device
 
 
+LARGE = 132
+"""Multiprocessors of an H200."""
+
+
 @lru_cache(maxsize=16)
 def multiprocessors(device: torch.device) -> int:
-    """How many of them the device has; 1 where kernels are interpreted."""
+    """How many of them the device has: 1 where kernels are interpreted, and `LARGE` for shapes alone."""
+    if device.type == "meta":
+        return LARGE
     if device.type != "cuda":
         return 1
     return torch.cuda.get_device_properties(device).multi_processor_count
