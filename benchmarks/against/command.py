@@ -8,8 +8,8 @@ is measured again, and the new measurement of it counts: of many comparisons som
 strike the same one twice. While that is undecided, it is measured anew, three times in all; what is undecided then
 stays what it was, since noise must not acquit.
 
-Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage, else
-with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first commit or the base has no
+Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage or if a
+side dies on the way, else with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first commit or the base has no
 tests/speed that runs, the head's run is saved and no time is judged.
 """
 
@@ -60,7 +60,8 @@ def main(argv=None, root=ROOT):
         with checked_out(commit, root) as base:
             return compare(base, head, arguments)
     except Unusable as reason:
-        return refuse(str(reason))
+        kept = f"\n{arguments.json} has what was measured before" if reason.after else ""
+        return refuse(f"{reason}{kept}")
 
 
 def refused(arguments, has_base):
@@ -83,7 +84,8 @@ def compare(base, head, arguments):
     try:
         measurements.append(alternating(sides, arguments, [str(SUITE)], measurements))
     except Unusable as reason:
-        if reason.side is head:
+        # a base that did run is no base without tests
+        if reason.side is head or reason.after:
             raise
         return save(head, str(reason), arguments)
     judgement = judged(measurements[0])
@@ -125,7 +127,11 @@ def alternating(sides, arguments, tests, earlier):
         print(f"round {turn + 1} of {arguments.rounds}: {' '.join(tests)}", file=sys.stderr, flush=True)
         for side in sides if turn % 2 == 0 else sides[::-1]:
             before = runs[side.name]
-            run = measure(side, tests, [*options(arguments), *known(before)])
+            try:
+                run = measure(side, tests, [*options(arguments), *known(before)])
+            except Unusable as reason:
+                reason.after = turn
+                raise
             before.append(informed(run, before[0]) if before else run)
         # after every round: a job that is cut short keeps what it measured
         write(arguments.json, samples([*earlier, runs], sides))

@@ -14,11 +14,16 @@ SUITE = Path("tests") / "speed"
 
 
 class Unusable(Exception):
-    """A side that measured nothing; the message is what its process printed last."""
+    """A side that measured nothing; the message is what its process printed last.
+
+    Attributes:
+        side: which.
+        after: rounds that were measured before.
+    """
 
     def __init__(self, side, printed):
         super().__init__(f"{side.name} {side.commit[:12]} measured nothing; its last words:\n{printed[-3000:]}")
-        self.side = side
+        self.side, self.after = side, 0
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,28 @@ def test_a_side_that_does_not_run(lost, repository, tmp_path, monkeypatch, capsy
         assert "its last words:\n\n````\nno module named that\n# 100% ``` of <it>\n````\n\nhead " in page
 
 
+@pytest.mark.parametrize("lost", ["base", "head"])
+def test_a_side_that_dies_on_the_way_keeps_what_was_measured(lost, repository, tmp_path, monkeypatch, capsys):
+    root, commit = repository
+    commit(0.002)
+    commit(0.002)
+    done = []
+
+    def measure(side, tests, options):
+        if side.name == lost and done.count(side.name) == 2:
+            raise Unusable(side, "out of memory")
+        done.append(side.name)
+        return process(0)
+
+    monkeypatch.setattr(command, "measure", measure)
+    path = tmp_path / "found.json"
+    assert command.main(["HEAD^", "--json", str(path)], root) == 2
+    said = capsys.readouterr().err
+    assert "measured nothing; its last words:\nout of memory" in said
+    assert said.endswith(f"{path} has what was measured before\n")
+    assert [len(records) for records in json.loads(path.read_text())["records"].values()] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
