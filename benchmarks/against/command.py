@@ -9,8 +9,8 @@ strike the same one twice. While that is undecided, it is measured anew, three t
 stays what it was, since noise must not acquit.
 
 Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage or if a
-side dies on the way, else with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first commit or the base has no
-tests/speed that runs, the head's run is saved and no time is judged.
+side dies on the way, else with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first
+commit or the base has no tests/speed that runs, the head's run is saved and no time is judged.
 """
 
 import argparse
