@@ -24,6 +24,7 @@ from ndbench.verify.conditioning import amplification, running_error
 from ndbench.verify.gradients import layer as rungs
 from ndbench.verify.gradients.layer_problems import LayerProblem
 from ndbench.verify.gradients.problem_sets import FULL, QUICK
+from ndbench.verify.gradients.problem_sets import layer as of_block
 from ndbench.verify.oracles.derivatives_layer import output_of, sizes_of, statistics_of
 
 Array = NDArray[Any]
@@ -166,8 +167,7 @@ def _rounding(implementation: Implementation, problem: LayerProblem, sizes: Any)
 def _trained(implementation: Implementation, problem: LayerProblem) -> nn.Module:
     """The module, ready for training."""
     weight, bias = problem.weight().to(implementation.place), problem.bias().to(implementation.place)
-    module: nn.Module = implementation.function(weight, bias, **problem.arguments(), momentum=MOMENTUM)
-    return module.train()
+    return rungs.module_of(implementation, problem, weight, bias, momentum=MOMENTUM).train()
 
 
 def _batches(problem: LayerProblem, count: int) -> list[LayerProblem]:
@@ -194,12 +194,25 @@ def _state(module: nn.Module) -> _State:
 
 def posable(problem: LayerProblem) -> bool:
     """Whether layers can be told its sampling, in multiples of the stride, and its type is not rounded twice."""
-    stride = np.atleast_1d(problem.images.stride)
-    return problem.dtype in (torch.float32, torch.float64) and bool((stride == 1).all())
+    return problem.dtype in (torch.float32, torch.float64) and problem.told_to_layers
+
+
+def strided(kernel: int, stride: int, apart: int) -> LayerProblem:
+    """A convolution of this stride whose statistics count patches so many strides apart; enough of them."""
+    usual = of_block(kernel, 4)
+    images = replace(usual.images, N=6, stride=stride, H=14, W=13)
+    return replace(usual, images=images, sampling_stride=stride * apart)
+
+
+SAMPLED = {
+    "layers": [strided(k, stride, apart) for k in (1, 3) for stride, apart in ((1, 3), (2, 1), (2, 3))],
+    "pointwise": [strided(1, 1, apart) for apart in (2, 3)],
+}
+"""Beside the problems of gradients, in which strides and samplings go their own ways."""
 
 
 def _tiers(name: str) -> dict[str, Sequence[LayerProblem]]:
-    return {tier: [p for p in getattr(problems, name) if posable(p)] for tier, problems in
+    return {tier: [*filter(posable, getattr(problems, name)), *SAMPLED[name]] for tier, problems in
             (("quick", QUICK), ("full", FULL))}  # fmt: skip
 
 

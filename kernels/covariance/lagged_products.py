@@ -155,8 +155,8 @@ def configuration(m: int, *, axis: int, precision: str, vector: int = 1) -> Conf
         "VECTOR": vector,
         "PRECISION": precision,
     }
-    # one warp holds a tile of 16, but not with float32 multiplied one number at a time and pixels side by side
-    smallest = 2 if precision == "ieee" and axis == 1 else 1
+    # one warp holds a tile of 16, but not with float32 multiplied one number at a time
+    smallest = 2 if precision == "ieee" else 1
     return Configuration(constants, warps={16: smallest, 32: 4, 64: 8}[tile], stages=3)
 
 

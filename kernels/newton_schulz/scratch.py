@@ -32,27 +32,36 @@ LARGEST_TILE = 64
 
 
 @triton.jit
-def strip_of(strip, ORDER: tl.constexpr, STRIP: tl.constexpr):
+def strip_of(strip, ORDER: tl.constexpr, STRIP: tl.constexpr, ANEW: tl.constexpr):
     """Rows and columns of one strip of rows."""
-    return strip * STRIP + tl.arange(0, STRIP)[:, None], tl.arange(0, ORDER)[None, :]
+    columns = tl.arange(0, ORDER)[None, :]
+    if ANEW:
+        # plus 0, but not to the compiler: what follows from the columns is computed anew for every strip. Computed once
+        # before all phases, it would take registers during them
+        columns += (strip >> 30) * ORDER
+    return strip * STRIP + tl.arange(0, STRIP)[:, None], columns
 
 
 @triton.jit
-def norm_of_tiles(A, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
+def norm_of_tiles(
+    A, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr, ANEW: tl.constexpr
+):
     """||A||_F in float64, which holds every square of a float32; the order of the sums is fixed."""
     squares = tl.zeros((), dtype=tl.float64)
     for strip in range(strips):
-        rows, columns = strip_of(strip, ORDER, STRIP)
+        rows, columns = strip_of(strip, ORDER, STRIP, ANEW)
         x = entries(A, rows, columns, n, stride_row, stride_column)
         squares += tl.sum(tl.sum(x * x, axis=1), axis=0)
     return tl.sqrt(squares)
 
 
 @triton.jit
-def scaled_into(buffer, A, scale, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
+def scaled_into(
+    buffer, A, scale, n, stride_row, stride_column, strips, ORDER: tl.constexpr, STRIP: tl.constexpr, ANEW: tl.constexpr
+):
     """Buffer <- scale (A + A^T) / 2."""
     for strip in range(strips):
-        rows, columns = strip_of(strip, ORDER, STRIP)
+        rows, columns = strip_of(strip, ORDER, STRIP, ANEW)
         M = symmetric_entries(A, rows, columns, n, stride_row, stride_column) * scale
         tl.store(buffer + rows * ORDER + columns, M.to(tl.float32))
 
@@ -97,10 +106,10 @@ def run_phases(
 
 
 @triton.jit
-def scaled_out(D, buffer, scale, n, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
+def scaled_out(D, buffer, scale, n, strips, ORDER: tl.constexpr, STRIP: tl.constexpr, ANEW: tl.constexpr):
     """D <- scale times the buffer; D is contiguous."""
     for strip in range(strips):
-        rows, columns = strip_of(strip, ORDER, STRIP)
+        rows, columns = strip_of(strip, ORDER, STRIP, ANEW)
         Z = tl.load(buffer + rows * ORDER + columns).to(tl.float64) * scale
         tl.store(D + rows * n + columns, Z.to(D.dtype.element_ty), mask=(rows < n) & (columns < n))
 
@@ -123,6 +132,7 @@ def steps_in_scratch(
     stride_column: tl.int64,
     ORDER: tl.constexpr,
     STRIP: tl.constexpr,
+    ANEW: tl.constexpr,
     BLOCK: tl.constexpr,
     TILES: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -135,10 +145,12 @@ def steps_in_scratch(
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         a = A + at * stride_batch
-        norm = norm_of_tiles(a, n, stride_row, stride_column, strips, ORDER, STRIP)
-        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, strips, ORDER, STRIP)
+        norm = norm_of_tiles(a, n, stride_row, stride_column, strips, ORDER, STRIP, ANEW)
+        scaled_into(home, a, reciprocal(norm), n, stride_row, stride_column, strips, ORDER, STRIP, ANEW)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, False, OPERAND, PRECISION)
-        scaled_out(D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, strips, ORDER, STRIP)
+        scaled_out(
+            D + at * n * n, home + answer * (ORDER * ORDER), reciprocal(tl.sqrt(norm)), n, strips, ORDER, STRIP, ANEW
+        )
         tl.debug_barrier()
 
 
@@ -151,10 +163,12 @@ def configuration(n: int, multiplication: Multiplication, *, adjoint: bool = Fal
         tiles = {"ORDER": 64, "STRIP": 32, "BLOCK": 64, "TILES": 1, "BLOCK_K": 16}
         warps, stages = (8, 3 if adjoint else 2) if ieee else (4, 4)
     else:
-        block_k = 16 if ieee and adjoint else 32
-        tiles = {"ORDER": 128, "STRIP": 16, "BLOCK": 64, "TILES": 3, "BLOCK_K": block_k}
+        strip, block_k = (8, 16) if ieee and adjoint else (16, 32)
+        tiles = {"ORDER": 128, "STRIP": strip, "BLOCK": 64, "TILES": 3, "BLOCK_K": block_k}
         warps, stages = 4, 3
-    return Configuration({**tiles, **multiplication.constants}, warps, stages)
+    # where Triton 3.6 spills in loops without it; in others Triton 3.7 does with it
+    anew = not ieee and (adjoint or (n > LARGEST_TILE and multiplication.kind == "tf32x3"))
+    return Configuration({**tiles, "ANEW": anew, **multiplication.constants}, warps, stages)
 
 
 def slots(batch: int, device: torch.device) -> int:

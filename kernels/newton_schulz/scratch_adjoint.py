@@ -33,11 +33,11 @@ from ndbench.kernels.variant import Variant
 
 
 @triton.jit
-def lost_to_the_norm(B, E, Z, dZ, strips, ORDER: tl.constexpr, STRIP: tl.constexpr):
+def lost_to_the_norm(B, E, Z, dZ, strips, ORDER: tl.constexpr, STRIP: tl.constexpr, ANEW: tl.constexpr):
     """<dZ, B> + <E, Z> / 2 in float64, in a fixed order."""
     lost = tl.zeros((), dtype=tl.float64)
     for strip in range(strips):
-        rows, columns = strip_of(strip, ORDER, STRIP)
+        rows, columns = strip_of(strip, ORDER, STRIP, ANEW)
         at = rows * ORDER + columns
         x = tl.load(dZ + at).to(tl.float64) * tl.load(B + at) + tl.load(E + at).to(tl.float64) * tl.load(Z + at) * 0.5
         lost += tl.sum(tl.sum(x, axis=1), axis=0)
@@ -66,6 +66,7 @@ def adjoint_in_scratch(
     g_column: tl.int64,
     ORDER: tl.constexpr,
     STRIP: tl.constexpr,
+    ANEW: tl.constexpr,
     BLOCK: tl.constexpr,
     TILES: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -78,18 +79,18 @@ def adjoint_in_scratch(
     for matrix in range(tl.program_id(0), batch, tl.num_programs(0)):
         at = tl.cast(matrix, tl.int64)
         E = home + ORDER * ORDER
-        c = norm_of_tiles(A + at * a_batch, n, a_row, a_column, strips, ORDER, STRIP)
-        scaled_into(home, A + at * a_batch, reciprocal(c), n, a_row, a_column, strips, ORDER, STRIP)
-        g = norm_of_tiles(G + at * g_batch, n, g_row, g_column, strips, ORDER, STRIP)
-        scaled_into(E, G + at * g_batch, reciprocal(g), n, g_row, g_column, strips, ORDER, STRIP)
+        c = norm_of_tiles(A + at * a_batch, n, a_row, a_column, strips, ORDER, STRIP, ANEW)
+        scaled_into(home, A + at * a_batch, reciprocal(c), n, a_row, a_column, strips, ORDER, STRIP, ANEW)
+        g = norm_of_tiles(G + at * g_batch, n, g_row, g_column, strips, ORDER, STRIP, ANEW)
+        scaled_into(E, G + at * g_batch, reciprocal(g), n, g_row, g_column, strips, ORDER, STRIP, ANEW)
         run_phases(home, operands, factors, phases, n, ORDER, BLOCK, TILES, BLOCK_K, TILES == 1, OPERAND, PRECISION)
         Z = home + answer * (ORDER * ORDER)
         dZ = Z + ORDER * ORDER
-        lost = lost_to_the_norm(home, E, Z, dZ, strips, ORDER, STRIP)
+        lost = lost_to_the_norm(home, E, Z, dZ, strips, ORDER, STRIP, ANEW)
         scale = g * reciprocal(c * tl.sqrt(c))
         out = dA + at * n * n
         for strip in range(strips):
-            rows, columns = strip_of(strip, ORDER, STRIP)
+            rows, columns = strip_of(strip, ORDER, STRIP, ANEW)
             offsets = rows * ORDER + columns
             gradient = (tl.load(dZ + offsets) - lost * tl.load(home + offsets)) * scale
             tl.store(out + rows * n + columns, gradient.to(dA.dtype.element_ty), mask=(rows < n) & (columns < n))

@@ -99,6 +99,19 @@ def all_patches(layer):
     layer.sampling_stride = 1
 
 
+def strides_of_pixels(layer):
+    """The sampling stride counts pixels instead of strides of the convolution."""
+    apart = layer.sampling_stride
+    layer.moments = lambda x: layer.moments_of(x, replace(layer.patches, stride=(apart, apart)))
+
+
+def every_line(layer):
+    """Only columns are left out."""
+    right, apart = layer.moments, layer.sampling_stride
+    layer.sampling_stride = 1
+    layer.moments = lambda x: right(x[..., ::apart])
+
+
 def without_padding(layer):
     layer._zeros = lambda: (0, 0)
 
@@ -147,7 +160,9 @@ WRONG = (
     Wrong(batch_when_evaluating, "layer-evaluation"),
     Wrong(batch_when_evaluating, "layer-algorithm-1"),
     Wrong(mean_forgotten_when_evaluating, "layer-algorithm-1"),
-    Wrong(all_patches, "layer-output"),
+    *(Wrong(all_patches, "layer-output", on) for on in ("Deconv2d", "ChannelDeconv2d")),
+    Wrong(every_line, "layer-averages", "ChannelDeconv2d"),
+    Wrong(strides_of_pixels, "layer-output"),
     Wrong(without_padding, "layer-output"),
 )
 
@@ -157,6 +172,27 @@ def test_caught(wrong):
     check = CHECK[RIGHT[wrong.on].operation, wrong.check]
     verdicts = (check(wrong.implementation, problem) for problem in check.problems["quick"])
     assert any(verdict.status == Status.FAILED and verdict.measured > verdict.budget for verdict in verdicts)
+
+
+def test_strides_of_convolutions_and_of_what_is_counted_are_posed():
+    for tier in ("quick", "full"):
+        posed = {(p.images.kernel_size, p.images.stride, p.sampling_stride) for p in problems_of("layer", tier)}
+        assert posed >= {(k, stride, stride * apart) for k in (1, 3) for stride, apart in ((1, 3), (2, 1), (2, 3))}
+        assert {p.sampling_stride for p in problems_of("layer-of-one-pixel", tier)} >= {1, 2, 3}
+
+
+def problems_of(operation, tier):
+    return {p for check in CHECKS if check.operation == operation for p in check.problems[tier]}
+
+
+def test_a_linear_layer_counts_all_rows():
+    sampled = next(p for p in problems_of("layer-of-one-pixel", "quick") if p.sampling_stride == 3)
+    reason = "it counts all rows, and has no sampling stride"
+    for check in CHECKS:
+        if check.operation == "layer-of-one-pixel":
+            verdict = check(RIGHT["DeconvLinear"], sampled)
+            assert (verdict.status, verdict.reason) == (Status.NOT_RUN, reason)
+            assert check(RIGHT["ChannelDeconv2d"], sampled).status == Status.PASSED
 
 
 def test_every_check_has_a_sabotage():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from ndbench.catalog import Implementation
@@ -210,11 +210,25 @@ def call(
         keywords = {**problem.whitening(), **how}
         return implementation.function(x.movedim(1, -1), weight[:, :, 0, 0], bias, **keywords).movedim(-1, 1)
     if implementation.operation in MODULES:
-        module = implementation.function(weight.detach(), bias.detach(), **problem.arguments(), **how)
+        module = module_of(implementation, problem, weight.detach(), bias.detach(), **how)
         given = {"weight": weight, "bias": bias}
         parameters = {n: given[n.rpartition(".")[2]].reshape(p.shape) for n, p in module.named_parameters()}
         return functional_call(module, parameters, (x,))
     return implementation.function(x, weight, bias, **problem.arguments(), **how)
+
+
+def module_of(
+    implementation: Implementation, problem: LayerProblem, weight: Tensor, bias: Tensor, **how: Any
+) -> nn.Module:
+    """The layer that is judged.
+
+    Raises:
+        NotRun: if the problem counts some pixels only, and the layer has no sampling stride.
+    """
+    module: nn.Module = implementation.function(weight, bias, **problem.layer_arguments(), **how)
+    if problem.sampling_stride > 1 and not any(hasattr(part, "sampling_stride") for part in module.modules()):
+        raise NotRun("it counts all rows, and has no sampling stride")
+    return module
 
 
 def function_of(implementation: Implementation, problem: LayerProblem, **how: Any) -> Function:

@@ -108,6 +108,17 @@ class LayerProblem:
         convolution.pop("kernel_size")
         return {**convolution, **self.whitening(), "groups": self.groups, "sampling_stride": self.sampling_stride}
 
+    @property
+    def told_to_layers(self) -> bool:
+        """Whether layers can be told its sampling: their sampling strides count strides of the convolution."""
+        height, width = pair(self.images.stride)
+        return height == width and self.sampling_stride % height == 0
+
+    def layer_arguments(self) -> dict[str, Any]:
+        """The keywords of layers."""
+        stride, _ = pair(self.images.stride)
+        return {**self.arguments(), "sampling_stride": self.sampling_stride // stride}
+
     def whitening(self) -> dict[str, Any]:
         """The keywords of `ndbench.operations.deconvolved_linear`."""
         blocks = {name: getattr(self.images, name) for name in ("block", "pooled", "grouping", "eps")}
