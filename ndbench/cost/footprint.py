@@ -13,6 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ndbench.layers.values import values_answered
+
 Function = Callable[[], Any]
 Result = TypeVar("Result")
 
@@ -91,7 +93,7 @@ def shapes_alone() -> Iterator[None]:
         Footprint(moved=12000000000000, held=4000000000000)
     """
     # tables of integers that the library keeps have values, which fake tensors take along
-    with FakeTensorMode(allow_non_fake_inputs=True), _Ones():  # type: ignore[no-untyped-call]
+    with FakeTensorMode(allow_non_fake_inputs=True), _Ones(), values_answered():  # type: ignore[no-untyped-call]
         yield
 
 

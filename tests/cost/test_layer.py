@@ -1,4 +1,6 @@
+import math
 import random
+from itertools import islice
 
 import pytest
 import torch
@@ -12,6 +14,17 @@ from tests.cost.geometries import geometries
 
 
 def layers(count):
+    """So many that count more than one patch."""
+    several = (one for one in drawn(2 * count) if one.convolution.shape[0] * math.prod(output_size(one)) > 1)
+    return list(islice(several, count))
+
+
+def output_size(layer):
+    """Rows and columns of counted patches."""
+    return layer.patches.output_size(*layer.convolution.shape[2:])
+
+
+def drawn(count):
     """Deconvolved layers on random geometries, at most so large a convolution stride as a sampling stride of 1."""
     rng = random.Random(1)
     for geometry in geometries(count, seed=1):
@@ -68,7 +81,7 @@ def modelled(layer, parts=model.parts):
     return tuple(sum(cost[side].products for cost in found) for side in (0, 1))
 
 
-LAYERS = list(layers(60))
+LAYERS = layers(60)
 
 
 def test_a_step_costs_what_is_counted():

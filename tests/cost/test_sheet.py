@@ -7,7 +7,7 @@ from ndbench.cost.ceilings import Ceilings
 from ndbench.cost.geometry import Layer, Whitening
 from ndbench.cost.networks import convolutions
 from ndbench.cost.sheet import Sheet, billions, megabytes, share
-from ndbench.cost.table import layer_sheet
+from ndbench.cost.table import layer_sheet, rows_of
 from ndbench.cost.totals import network_sheet, totals_sheet
 
 SHEET = Sheet("A title", ["name", "flops"], [["first", "1"], ["total", "12"]], notes=["a note"])
@@ -33,7 +33,7 @@ def test_no_number_is_cut_at_ordinary_widths(network, width):
     for sheet in (
         network_sheet("a network", layers),
         totals_sheet([([network, "64x3x224x224", "64", "3"], layers)]),
-        layer_sheet(layers[-1], Ceilings(1e9, {"ieee": 1e9})),
+        layer_sheet(layers[-1], rows_of(layers[-1]), ceilings=Ceilings(1e9, {"ieee": 1e9})),
     ):
         console = Console(file=StringIO(), width=width)
         console.print(sheet.rich())
