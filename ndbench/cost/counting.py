@@ -297,7 +297,8 @@ def _let_through(pointers: Any, mask: Any) -> int:
 def _bytes_at(pointers: Any) -> int:
     """Those of one number."""
     # a boolean takes a byte
-    return max(8, pointers.get_element_ty().primitive_bitwidth) // 8
+    bits: int = max(8, pointers.get_element_ty().primitive_bitwidth)
+    return bits // 8
 
 
 EFFECTS: Mapping[str, Effect] = {

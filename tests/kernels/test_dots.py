@@ -26,23 +26,23 @@ def test_dots_count_launch_by_launch_with_their_padding():
 
 
 @triton.jit
-def take_some(x, y, flags, counter, n, BLOCK: tl.constexpr):
+def take_some(x, y, flags, n, BLOCK: tl.constexpr):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     # a number alone, a column of numbers for a tile, bytes, and what no mask holds back
     values = tl.load(x) + tl.load(x + i[:, None], mask=(i < n)[:, None], other=0) + tl.zeros((BLOCK, 4), tl.float16)
     kept = tl.load(flags + i, mask=i < n, other=0) != 0
     tl.store(y + i[:, None] * 4 + tl.arange(0, 4)[None, :], values, mask=kept[:, None])
     tl.store(y + 4 * i, tl.load(y + 4 * i))
-    tl.atomic_add(counter + i, 1, mask=i < 3)
-    tl.atomic_cas(counter, 0, 1)
+    tl.atomic_add(y + i, 1, mask=i < 3)
+    tl.atomic_cas(y, tl.full((), 0, tl.int64), tl.full((), 1, tl.int64))
 
 
 def test_bytes_count_where_masks_let_them_through():
     n, block = 11, 8
-    x, y = torch.ones(16, dtype=torch.float16), torch.zeros(64, dtype=torch.float64)
-    flags, counter = torch.arange(16) < 5, torch.zeros(16, dtype=torch.int32)
-    (found,) = count_dots(lambda: take_some[(2,)](x, y, flags, counter, n, BLOCK=block))
-    atomic = 4 * (3 + 2)
+    x, y = torch.ones(16, dtype=torch.float16), torch.zeros(64, dtype=torch.int64)
+    flags = torch.arange(16) < 5
+    (found,) = count_dots(lambda: take_some[(2,)](x, y, flags, n, BLOCK=block))
+    atomic = 8 * (3 + 2)
     assert (found.flops, found.loaded) == (0, 2 * (2 + n) + n + 16 * 8 + atomic)
     assert found.stored == 8 * 4 * 5 + 16 * 8 + atomic
 
