@@ -1,11 +1,12 @@
-"""What a call really did: the flops of its products, the most memory it held, the products of Triton kernels."""
+"""What a call really did: the flops of its products, the most memory it held, what Triton kernels executed."""
 
 import inspect
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -195,18 +196,25 @@ class Launch:
         kernel: name of the kernel's function.
         grid: programs along each axis.
         flops: of every `tl.dot` that its programs executed, padded tiles included.
+        loaded: bytes of every `tl.load` that its programs executed, of what its mask lets through.
+        stored: bytes of every `tl.store`, likewise. An atomic operation loads and stores.
     """
 
     kernel: str
     grid: tuple[int, int, int]
     flops: int
+    loaded: int
+    stored: int
 
 
 def count_dots(function: Function) -> tuple[Launch, ...]:
-    """Run a function and count, launch by launch, the products that Triton kernels execute in the interpreter.
+    """Run a function and count, launch by launch, what Triton kernels execute in the interpreter: products and traffic.
 
     Each `tl.dot` of tiles (..., m, k) and (..., k, n) counts 2 m k n flops for every pair of tiles: what the hardware
     would have to multiply, padding included. Elementwise work counts 0, as in :func:`count`.
+
+    Each `tl.load` and `tl.store` counts the bytes of every number that its mask lets through, as often as it is asked
+    for: what programs ask of the memory system, of which caches answer a part.
 
     Args:
         function: called once, without arguments, with tensors on the CPU.
@@ -232,20 +240,75 @@ def count_dots(function: Function) -> tuple[Launch, ...]:
 def _observed(launches: list[Launch]) -> Iterator[None]:
     """Let the interpreter append what it launches."""
     builder, executor = _interpreter()
-    dot, launch = builder.create_dot, executor.__call__
-    executed: list[int] = []
-
-    def counted_dot(left: Any, right: Any, *others: Any) -> Any:
-        executed.append(2 * left.data.size * right.data.shape[-1])
-        return dot(left, right, *others)
+    launch = executor.__call__
+    executed: Counter[str] = Counter()
 
     def counted_launch(self: Any, *arguments: Any, **keywords: Any) -> None:
         executed.clear()
         launch(self, *arguments, **keywords)
-        launches.append(Launch(self.fn.__name__, tuple(builder.grid_dim), sum(executed)))
+        counts = (executed[name] for name in ("flops", "loaded", "stored"))
+        launches.append(Launch(self.fn.__name__, tuple(builder.grid_dim), *counts))
 
-    with _replaced(builder, "create_dot", counted_dot), _replaced(executor, "__call__", counted_launch):
+    with ExitStack() as replaced:
+        replaced.enter_context(_replaced(executor, "__call__", counted_launch))
+        for name, effect in EFFECTS.items():
+            counted = _counted(getattr(builder, name), effect, executed)
+            replaced.enter_context(_replaced(builder, name, counted))
         yield
+
+
+Effect = Callable[..., Mapping[str, int]]
+"""What an operation of the interpreter adds to the counts, from its arguments."""
+
+
+def _counted(operation: Callable[..., Any], effect: Effect, executed: "Counter[str]") -> Callable[..., Any]:
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        executed.update(effect(*arguments))
+        return operation(*arguments, **keywords)
+
+    return counted
+
+
+def _multiplied(left: Any, right: Any, *_: Any) -> Mapping[str, int]:
+    return {"flops": 2 * left.data.size * right.data.shape[-1]}
+
+
+def _loaded(pointers: Any, mask: Any, *_: Any) -> Mapping[str, int]:
+    return {"loaded": _let_through(pointers, mask)}
+
+
+def _stored(pointers: Any, _value: Any, mask: Any, *_: Any) -> Mapping[str, int]:
+    return {"stored": _let_through(pointers, mask)}
+
+
+def _updated(_operation: Any, pointers: Any, _value: Any, mask: Any, *_: Any) -> Mapping[str, int]:
+    return dict.fromkeys(("loaded", "stored"), _let_through(pointers, mask))
+
+
+def _exchanged(pointers: Any, *_: Any) -> Mapping[str, int]:
+    return dict.fromkeys(("loaded", "stored"), pointers.data.size * _bytes_at(pointers))
+
+
+def _let_through(pointers: Any, mask: Any) -> int:
+    """Bytes of the numbers pointed at where the mask is set."""
+    return int(np.count_nonzero(np.broadcast_to(mask.data, pointers.data.shape))) * _bytes_at(pointers)
+
+
+def _bytes_at(pointers: Any) -> int:
+    """Those of one number."""
+    # a boolean takes a byte
+    bits: int = max(8, pointers.get_element_ty().primitive_bitwidth)
+    return bits // 8
+
+
+EFFECTS: Mapping[str, Effect] = {
+    "create_dot": _multiplied,
+    "create_masked_load": _loaded,
+    "create_masked_store": _stored,
+    "create_atomic_rmw": _updated,
+    "create_atomic_cas": _exchanged,
+}
+"""Of the interpreter's operations; its loads and stores without a mask call those with one."""
 
 
 def _interpreter() -> tuple[Any, Any]:
@@ -253,10 +316,10 @@ def _interpreter() -> tuple[Any, Any]:
     from triton.runtime import interpreter  # noqa: PLC0415 - Triton exists on Linux only
 
     builder, executor = (getattr(interpreter, name, None) for name in ("interpreter_builder", "GridExecutor"))
-    if not hasattr(builder, "create_dot") or executor is None:
+    if executor is None or not all(hasattr(builder, name) for name in EFFECTS):
         raise RuntimeError(
-            "count_dots: triton.runtime.interpreter must have interpreter_builder.create_dot and GridExecutor, as"
-            " Triton 3.6 and 3.7 do; install one of these"
+            "count_dots: triton.runtime.interpreter must have GridExecutor, and an interpreter_builder with "
+            f"{', '.join(EFFECTS)}, as Triton 3.6 and 3.7 do; install one of these"
         )
     return builder, executor
 
