@@ -16,6 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from ndbench.cost.replaced import replaced
 from ndbench.kernels.runtime import interpreted
 
 Function = Callable[[], Any]
@@ -116,7 +117,7 @@ def _covariances_of_numpy(found: list[int]) -> Iterator[None]:
         found.append(2 * left.size * right.shape[-1])
         return multiply(left, right, *others, **keywords)
 
-    with _replaced(module, "dot", counted):
+    with replaced(module, "dot", counted):
         yield
 
 
@@ -249,11 +250,11 @@ def _observed(launches: list[Launch]) -> Iterator[None]:
         counts = (executed[name] for name in ("flops", "loaded", "stored"))
         launches.append(Launch(self.fn.__name__, tuple(builder.grid_dim), *counts))
 
-    with ExitStack() as replaced:
-        replaced.enter_context(_replaced(executor, "__call__", counted_launch))
+    with ExitStack() as until_then:
+        until_then.enter_context(replaced(executor, "__call__", counted_launch))
         for name, effect in EFFECTS.items():
             counted = _counted(getattr(builder, name), effect, executed)
-            replaced.enter_context(_replaced(builder, name, counted))
+            until_then.enter_context(replaced(builder, name, counted))
         yield
 
 
@@ -322,14 +323,3 @@ def _interpreter() -> tuple[Any, Any]:
             f"{', '.join(EFFECTS)}, as Triton 3.6 and 3.7 do; install one of these"
         )
     return builder, executor
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an object or a class another attribute, for a while."""
-    had, before = name in vars(owner), getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before) if had else delattr(owner, name)

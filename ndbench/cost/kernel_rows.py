@@ -1,11 +1,13 @@
 """The Triton kernels that could compute a layer: what they multiply, padded tiles included."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ndbench.cost import kernels
+from ndbench.cost import kernel_footprints, kernels
+from ndbench.cost.footprints import Sides
 from ndbench.cost.geometry import Layer
 from ndbench.cost.model import Cost
 from ndbench.roots.adjoints import ProductForm
@@ -13,23 +15,27 @@ from ndbench.roots.adjoints.choice import steps_of
 
 METHODS = ("newton_schulz", "minimax_cubic", "minimax_quintic", "denman_beavers")
 
-Sides = tuple[str, Cost, Cost]
-"""A kernel's name, and its products forward and backward."""
+Found = tuple[str, Cost, Cost, Callable[[], Sides]]
+"""A kernel's name, its products forward and backward, and what takes its footprint."""
 
 
-def covariances(layer: Layer) -> Iterator[Sides]:
+def covariances(layer: Layer) -> Iterator[Found]:
     """Those of a contiguous input in float32, multiplied in "ieee"."""
-    x, patches = torch.empty(layer.convolution.shape, device="meta"), layer.patches
+    shape, patches, wanted = layer.convolution.shape, layer.patches, layer.convolution.input_gradient
+    x = torch.empty(shape, device="meta")
     for name, model in (("im2col", kernels.im2col), ("lagged", kernels.lagged)):
         backward = kernels.covariance_adjoint(x, patches)
-        yield f"triton {name}", Cost(total(model(x, patches))), Cost(total(backward))
+        footprint = partial(kernel_footprints.covariance, name, shape, patches, backward=wanted)
+        yield f"triton {name}", Cost(total(model(x, patches))), Cost(total(backward)), footprint
 
 
-def roots(layer: Layer) -> Iterator[Sides]:
+def roots(layer: Layer) -> Iterator[Found]:
     """Those of float32 in "ieee", by every method that has kernels."""
-    A = torch.empty((layer.matrices, layer.order, layer.order), device="meta")
+    steps, n, batch, wanted = layer.whitening.steps, layer.order, layer.matrices, layer.convolution.input_gradient
+    A = torch.empty((batch, n, n), device="meta")
     for method in METHODS:
-        yield f"triton {method}", *sides(A, method, layer.whitening.steps)
+        footprint = partial(kernel_footprints.root, method, steps, n, batch=batch, backward=wanted)
+        yield f"triton {method}", *sides(A, method, steps), footprint
 
 
 def sides(A: Tensor, method: str, steps: int) -> tuple[Cost, Cost]:

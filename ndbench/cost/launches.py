@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ndbench.cost.footprint import observed
+from ndbench.cost.footprint import Footprint, observed
 from ndbench.cost.replaced import replaced
 from ndbench.kernels.runtime import shapes_serving
 
@@ -13,24 +13,24 @@ Launched = tuple[str, tuple[int, ...]]
 """A kernel's name, and its grid."""
 
 
-def held(function: Callable[[], Any]) -> int:
-    """The most bytes that a call of kernels holds at once, on tensors of the device "meta".
+def beside_launches(function: Callable[[], Any]) -> Footprint:
+    """What a call of kernels moves beside its launches, by PyTorch's operators, and holds, on tensors of device "meta".
 
     What it returns counts, and what was there before does not: its input, and tables that are made once for each shape.
 
     Example:
+        >>> import torch
         >>> from ndbench.covariance import Patches
         >>> from ndbench.kernels.covariance import im2col
-        >>> import torch
         >>> x = torch.empty((8, 64, 32, 32), device="meta")
         >>> mean, cov = 4 * 576, 4 * 576**2
-        >>> held(lambda: im2col(x, Patches.of(3, padding=1), "ieee")) >= mean + cov
+        >>> beside_launches(lambda: im2col(x, Patches.of(3, padding=1), "ieee")).held >= mean + cov
         True
     """
     with kept_from_running():
         # makes the tables
         function()
-        return observed(function)[1].held
+        return observed(function)[1]
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from ndbench.roots.adjoints.choice import ADJOINTS
 
 ITEMSIZE = 4
 FOOTPRINTS = (
-    "moved: what PyTorch's operators read and write, forward and backward; held: the most at once, of what they"
-    " allocate; equal to those of a run",
+    "moved: what PyTorch's operators read and write, and kernels load and store, forward and backward; held: the most"
+    " at once, of what is allocated; equal to those of a run",
 )
 NOTHING = Cost(0)
 
@@ -136,9 +136,9 @@ def by_kernels(layer: Layer) -> Iterator[Row]:
     for operation, kernels, others, term in found:
         # they move what the others move
         moved = next(iter(others))
-        for name, forward, backward in kernels:
+        for name, forward, backward, footprint in kernels:
             sides = replace(forward, moved=moved.forward.moved), replace(backward, moved=moved.backward.moved)
-            yield Row(operation, name, sides[0], sides[1] if wanted else NOTHING, term)
+            yield Row(operation, name, sides[0], sides[1] if wanted else NOTHING, term, footprint)
 
 
 def sum_of(sides: Iterable[tuple[Cost, Cost]]) -> tuple[Cost, Cost]:

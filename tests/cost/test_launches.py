@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ndbench.cost.footprint import observed
-from ndbench.cost.launches import held, kept_from_running
+from ndbench.cost.launches import beside_launches, kept_from_running
 from ndbench.covariance import Patches
 from ndbench.kernels import covariance
 from ndbench.kernels.newton_schulz import CoupledKernels
@@ -11,6 +11,10 @@ from ndbench.roots.coefficients import LIMITS
 
 STEPS = Coupled((LIMITS[3],) * 3)
 PATCHES = Patches.of(3, padding=1, block=2)
+
+
+def held(function):
+    return beside_launches(function).held
 
 
 def empty(*shape):
