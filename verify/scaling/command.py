@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def launches_of(selection: Selection) -> list[Case]:
     """The launches of kernels that can be interpreted; other precisions have the same."""
-    found = cases(replace(selection, device="interpreter", implementations=()), LAUNCHES_OF_KERNELS)
+    found = cases(replace(selection, device="interpreter", implementations=(), times="off"), LAUNCHES_OF_KERNELS)
     asked = selection.implementations
     kernels = [case for case in found if case.implementation.precision == "ieee"]
     return [case for case in kernels if not asked or case.implementation.name in asked]

@@ -84,3 +84,10 @@ def test_a_law_that_is_broken_is_on_the_page():
     assert verdict.measured == pytest.approx(45 / 13)
     assert "1 failed" in markdown(report)
     assert "| products for each pixel | 1 | 45 |" in markdown(report)
+
+
+def test_times_of_what_is_interpreted_are_not_measured():
+    chosen = command.launches_of(runner.Selection(times="report"))
+    assert {case.check.name for case in chosen} == {"scaling-launches"}
+    assert {case.implementation.name for case in chosen} == {"im2col.triton.ieee", "lagged.triton.ieee"}
+    assert command.launches_of(runner.Selection(implementations=("im2col",))) == []
