@@ -2,7 +2,8 @@
 
 :func:`count`, :func:`peak_memory` and :func:`count_dots` run a function and count what it did. The models are functions
 of shapes: `ndbench.cost.covariance`, `roots` and `layer` state flops of products that equal the counts exactly,
-`kernels` those that Triton kernels execute, and `memory` lower bounds of what is held.
+`kernels` those that Triton kernels execute, and `kernel_traffic` and `kernel_traffic_roots` the bytes that these load
+and store.
 """
 
 from ndbench.cost.counting import Count, Launch, count, count_dots, peak_memory
