@@ -55,9 +55,8 @@ def buffered(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
         mean (F,) and covariance (F, F) of pooled groups, or (G, F) and (G, F, F) of separate ones, in x's type. The
         covariance is exactly symmetric.
     """
-    rows, means = rows_in_group(x, patches), by_group(column_sums(x, patches), x, patches)
-    mean = (means.mean(0) / rows if patches.pooled else means / rows).to(x.dtype)
-    G, F = means.shape
+    mean, rows = mean_of(x, patches), rows_in_group(x, patches)
+    G, F = patches.groups(x.shape[1]), mean.shape[-1]
     sums = x.new_zeros(1 if patches.pooled and F >= LARGE else G, F, F)
     for columns in filled(x, by_column(mean, x, patches), patches):
         add_products(sums, by_group(columns, x, patches))
@@ -91,6 +90,12 @@ def buffered_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patch
         multiply(Gs, by_group(columns, x, patches), by_group(found, x, patches))
         put_back(piece, found, constant, pixels[: piece.numel()], patches)
     return gradient
+
+
+def mean_of(x: Tensor, patches: Patches) -> Tensor:
+    """The mean of the rows, (F,) or (G, F)."""
+    means = by_group(column_sums(x, patches), x, patches) / rows_in_group(x, patches)
+    return (means.mean(0) if patches.pooled else means).to(x.dtype)
 
 
 def column_sums(x: Tensor, patches: Patches) -> Tensor:

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ndbench.covariance.buffered import buffered, buffered_adjoint
+from ndbench.covariance.channels_last import by_rows, by_rows_adjoint, has_runs
 from ndbench.covariance.patches import Patches
 from ndbench.products import unrecorded
 
@@ -29,7 +30,7 @@ def im2col(x: Tensor, patches: Patches) -> tuple[Tensor, Tensor]:
         Ye et al., Network Deconvolution, ICLR 2020, Algorithm 1.
     """
     if unrecorded(x):
-        return buffered(x, patches)
+        return by_rows(x, patches) if has_runs(x, patches) else buffered(x, patches)
     X = patch_matrix(x, patches)
     M = X.shape[-2]
     mean = X.mean(-2)
@@ -57,7 +58,8 @@ def im2col_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches
         gradient with respect to x, of its shape.
     """
     if unrecorded(x, mean, dmean, dcov):
-        return buffered_adjoint(x, mean, dmean, dcov, patches)
+        adjoint = by_rows_adjoint if has_runs(x, patches) else buffered_adjoint
+        return adjoint(x, mean, dmean, dcov, patches)
     X = patch_matrix(x, patches) - mean[..., None, :]
     M = X.shape[-2]
     return image_of_rows(X @ ((dcov + dcov.mT) / M) + dmean[..., None, :] / M, x, patches)
