@@ -51,7 +51,7 @@ def shapes_serving() -> Iterator[None]:
 
 
 def require_kernel_input(A: Tensor, name: str) -> None:
-    """Raise unless kernels can read A: of a float type they have, on a device that runs them."""
+    """Raise unless kernels can read A: of a float type they have, as it lies in memory, on a device that runs them."""
     if mapped(A):
         raise RuntimeError(
             f"{name}: Triton kernels do not map over a batch with torch.func.vmap; pass the batch itself, or use "
@@ -62,6 +62,8 @@ def require_kernel_input(A: Tensor, name: str) -> None:
             f"{name}: Triton kernels take float32, float16 or bfloat16; got {A.dtype}; convert it, or use "
             "backend='torch'"
         )
+    if obstacle := unreadable(A):
+        raise TypeError(f"{name}: {obstacle}")
     if A.device.type == "cpu" and not interpreted():
         raise ValueError(
             f"{name}: Triton kernels run on a GPU; got a tensor on the CPU; move it, use backend='torch', or set "
@@ -76,6 +78,18 @@ def require_kernel_input(A: Tensor, name: str) -> None:
         )
     if A.dtype == torch.bfloat16 and interpreted():
         raise NotImplementedError(f"{name}: Triton's interpreter computes bfloat16 wrongly; use float32 or a GPU")
+
+
+def unreadable(A: Tensor) -> str:
+    """Why what lies in A's memory, at its strides, is not its values; empty if it is."""
+    if A.layout != torch.strided:
+        return f"Triton kernels read dense tensors; got layout {A.layout}; call to_dense() first"
+    if A.is_neg():
+        return (
+            "Triton kernels read memory as it is, and this is a view of numbers that PyTorch negates when they are "
+            "read, as conj().imag gives; call resolve_neg() first"
+        )
+    return ""
 
 
 def capturing(device: torch.device) -> bool:

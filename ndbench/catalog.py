@@ -161,13 +161,13 @@ def _kernels(
 def _interpreted_steps(steps: int, problem: Any) -> float:
     """Milliseconds of Triton's interpreter for polynomial steps of a batch, or for their gradient, roughly."""
     n, matrices = _size(problem)
-    return matrices * steps / 5 * (10 if n <= 32 else 130 if n <= 64 else 400 if n <= 128 else 2300 * (n / 144) ** 3)
+    return matrices * steps / 5 * (6.5 if n <= 32 else 85 if n <= 64 else 260 if n <= 128 else 1500 * (n / 144) ** 3)
 
 
 def _interpreted_sweeps(problem: Any) -> float:
-    """The same for nine steps of the product form: a millisecond for every row of a sweep, then tiles."""
+    """The same for nine steps of the product form: almost a millisecond for every row of a sweep, then tiles."""
     n, matrices = _size(problem)
-    return matrices * 9 * (1.2 * n if n <= 64 else 100 * (n / 64) ** 3)
+    return matrices * 9 * (0.8 * n if n <= 64 else 65 * (n / 64) ** 3)
 
 
 def _size(problem: Any) -> tuple[int, int]:

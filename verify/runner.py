@@ -26,8 +26,12 @@ DEVICES = ("cpu", "cuda", "interpreter")
 """The last is the CPU with Triton's interpreter, for implementations that are kernels."""
 
 
-SLOW = 300
-"""Milliseconds of the interpreter, at most, for one call of a kernel on a problem."""
+SLOW = {"inverse-sqrt": 200, "covariance": 750}
+"""Milliseconds of the interpreter, at most, for one call of a kernel on a problem, by operation.
+
+Roots are few kernels, which the patient checks judge at every order. What a covariance does depends on kernel, stride,
+dilation, padding, block and grouping, and nothing but its problems judges that.
+"""
 
 
 class UnknownName(ValueError):
@@ -91,9 +95,10 @@ def _uninterpretable(case: Case) -> str:
         return f"Triton's interpreter computes {implementation.precision} products in float32: it takes a GPU"
     if dtype == torch.bfloat16:
         return "Triton's interpreter computes bfloat16 wrongly: it takes a GPU"
-    if case.check.patient or dtype not in implementation.dtypes or implementation.interpreted(case.problem) <= SLOW:
+    slow = SLOW.get(implementation.operation, 0)
+    if case.check.patient or dtype not in implementation.dtypes or implementation.interpreted(case.problem) <= slow:
         return ""
-    return f"a call takes Triton's interpreter more than {SLOW} ms: it takes a GPU"
+    return f"a call takes Triton's interpreter more than {slow} ms: it takes a GPU"
 
 
 @dataclass(frozen=True)

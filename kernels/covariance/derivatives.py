@@ -12,6 +12,7 @@ from ndbench.covariance.patches import Patches
 from ndbench.derivatives import TensorMap, directional, smooth_call, transposed, zeros_for_none
 from ndbench.kernels.covariance import algorithm_of
 from ndbench.kernels.covariance.adjoint import adjoint
+from ndbench.kernels.covariance.limits import require_sizes
 from ndbench.kernels.precision import products_of_shifted, require_precision
 from ndbench.kernels.runtime import launched_on, require_kernel_input
 
@@ -29,9 +30,19 @@ def by_kernels(x: Tensor, patches: Patches, algorithm: str, precision: str) -> t
         patches: which patches, and their blocks.
         algorithm: "im2col", "lagged" or "auto".
         precision: of float32 products, "ieee", "tf32x3" or "tf32"; 16-bit x has one way (`products_of_shifted`).
+
+    Raises:
+        TypeError: for a type that kernels do not have, and for tensors that are not dense, or negated when they are
+            read.
+        ValueError: for a device that runs no kernels, a precision that the type does not have, and sizes that 32 bits
+            cannot number (`limits`).
+        NotImplementedError: for bfloat16 in the interpreter.
+        RuntimeError: under torch.func.vmap, and for tables that are not on the device where a CUDA graph is captured.
     """
     require_kernel_input(x, NAME)
     require_precision(precision, x.dtype, NAME)
+    images, channels, height, width = x.shape
+    require_sizes((images, channels, height, width), patches, NAME)
     mean, cov = ByKernels.apply(x, patches, algorithm, products_of_shifted(x.dtype, precision))  # type: ignore[no-untyped-call]
     return mean, cov
 

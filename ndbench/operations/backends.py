@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from ndbench.kernels.runtime import capable, mapped
+from ndbench.kernels.runtime import capable, mapped, unreadable
 
 BACKENDS = ("auto", "torch", "triton")
 KERNEL_TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -21,7 +21,8 @@ def choose_backend(backend: str, A: Tensor, name: str, obstacle: str) -> str:
     """Torch or Triton; a request for "triton" never falls back.
 
     "auto" is "triton" for float32, float16 and bfloat16 on a GPU, of NVIDIA's from compute capability 8.0 on, where
-    Triton is installed and nothing stands in the way, and "torch" everywhere else, under torch.func.vmap too.
+    Triton is installed and nothing stands in the way, and "torch" everywhere else: under torch.func.vmap too, and for
+    views that are negated when they are read.
 
     Args:
         backend: what was asked for.
@@ -36,7 +37,8 @@ def choose_backend(backend: str, A: Tensor, name: str, obstacle: str) -> str:
     """
     require_backend(backend, name)
     if backend == "auto":
-        served = A.device.type == "cuda" and A.dtype in KERNEL_TYPES and not obstacle and not mapped(A)
+        served = A.device.type == "cuda" and A.dtype in KERNEL_TYPES and not obstacle
+        served = served and not mapped(A) and not unreadable(A)
         return "triton" if served and find_spec("triton") and capable(A.device) else "torch"
     if backend == "triton" and obstacle:
         raise NotImplementedError(f"{name}: {obstacle}; use backend='torch'")

@@ -90,7 +90,7 @@ def patch_covariance(
         computed in float32 and rounded once.
 
     Raises:
-        TypeError: if x is not a real floating-point tensor, or a size is not an integer.
+        TypeError: if x is not a real floating-point tensor, or not dense, or a size is not an integer.
         ValueError: if the shape is not (N, C, H, W) or holds no patch, the block does not divide C, another argument
             is out of its range, or x is on the CPU and holds NaN or infinity. On other devices the check would
             synchronize, so there NaN passes through to the result.
@@ -208,6 +208,8 @@ def check(x: Tensor, patches: Patches) -> None:
             "patch_covariance: x must be a real floating-point tensor (float64, float32, float16, bfloat16);"
             f" got {found}; convert it first"
         )
+    if x.layout != torch.strided:
+        raise TypeError(f"patch_covariance: x must be dense; got layout {x.layout}; call to_dense() first")
     patches.check(x.shape)
     if x.device.type == "cpu":
         Finite.apply(x.detach())  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 def require_square_floats(A: Tensor, name: str) -> None:
-    """Raise unless A is a real floating-point tensor of shape (..., n, n)."""
+    """Raise unless A is a dense real floating-point tensor of shape (..., n, n)."""
     if not isinstance(A, Tensor):
         raise TypeError(f"{name}: A must be a torch.Tensor; got {type(A).__name__}")
     if A.dtype not in FLOATS:
@@ -17,6 +17,8 @@ def require_square_floats(A: Tensor, name: str) -> None:
             f"{name}: A must have a real floating-point type (float64, float32, float16, bfloat16); got {A.dtype}; "
             "convert it first"
         )
+    if A.layout != torch.strided:
+        raise TypeError(f"{name}: A must be dense; got layout {A.layout}; call to_dense() first")
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise ValueError(f"{name}: A must be square in its last two dimensions; got shape {tuple(A.shape)}")
 

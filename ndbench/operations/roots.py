@@ -98,7 +98,8 @@ def inverse_sqrt(
         wrong there; "scipy_sqrtm" and "scipy_power" refuse every derivative.
 
     Raises:
-        TypeError: if A is not a real floating-point tensor.
+        TypeError: if A is not a dense real floating-point tensor.
+        RuntimeError: with `check`, where a CUDA graph is being captured.
         ValueError: if A is not square, or (with `check`) not finite, not symmetric, not positive definite; or if
             another argument is out of its range.
         NotImplementedError: when a derivative is asked for that the method does not have.
