@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,12 @@ from rich.progress import Progress
 
 from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
-from ndbench.cost.footprints import Sides
+from ndbench.cost.footprints import Sides, whole_if_seen
 from ndbench.cost.geometry import Convolution, Layer, Whitening
 from ndbench.cost.networks import NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
-from ndbench.cost.table import Row, layer_sheet, rows_of
+from ndbench.cost.table import layer_sheet, rows_of
 from ndbench.cost.totals import Totals, network_sheet, totals_sheet
 from ndbench.cost.tracing import convolutions as traced
 from ndbench.cost.tracing import maker
@@ -33,7 +35,7 @@ MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
 EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
 """Of sizes, by how many numbers there are."""
-OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first", "footprints")
+OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first")
 """Options that a network does not have."""
 
 
@@ -54,11 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layer.add_argument("--padding", type=sizes(1, 2, least=0), metavar="P", help="at both ends of each axis")
     layer.add_argument("--dilation", type=sizes(1, 2), metavar="D", help="between pixels of a patch")
     layer.add_argument("--groups", type=positive, help="of the convolution")
-    layer.add_argument(
-        "--footprints",
-        action="store_true",
-        help="also the bytes that operators move and hold, counted one by one on shapes alone, which takes a minute",
-    )
     layer.add_argument("--first", action="store_true", help="its input needs no gradient, as that of a first layer")
     network = parser.add_argument_group("of a network")
     network.add_argument(
@@ -72,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--steps", type=positive, default=5, metavar="T", help="of the inverse square root")
     how.add_argument("--method", choices=tuple(METHODS), default="newton_schulz", help="of the inverse square root")
     how.add_argument("--grouping", choices=GROUPINGS, default="channel", help="of columns into blocks")
+    parser.add_argument(
+        "--footprints",
+        action="store_true",
+        help="also the bytes that are moved and held, counted one operator after the other on shapes alone: minutes",
+    )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--json", metavar="PATH", help="write all numbers to this file")
     parser.add_argument(
@@ -130,18 +132,18 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     layer = Layer(conv, whitening)
     rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
     rows = rows_of(layer)
-    taken = footprints_of(rows) if arguments.footprints else None
+    taken = footprints_of([row.footprint for row in rows]) if arguments.footprints else None
     records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
     sheet = layer_sheet(layer, rows, taken, rates)
     return sheet, {"title": sheet.title, "rows": records}
 
 
-def footprints_of(rows: Sequence[Row]) -> list[Sides | None]:
-    """What the operators of each row move and hold, with a progress bar on a terminal."""
+def footprints_of(takes: Sequence[Callable[[], Sides | None] | None]) -> list[Sides | None]:
+    """What each of them takes, with a progress bar on a terminal."""
     console = Console(stderr=True)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     with progress:
-        return [row.footprint() if row.footprint else None for row in progress.track(rows, description="footprints")]
+        return [take() if take else None for take in progress.track(takes, description="footprints")]
 
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
@@ -160,10 +162,15 @@ def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
         for (name, shape, block, sampling), layers in combinations
     ]
     if len(combinations) > 1:
+        if arguments.footprints:
+            raise ValueError("--footprints are those of one network, input and setting at a time")
         return totals_sheet(combinations, rates), {"networks": data}
     (((name, shape, block, sampling), layers),) = combinations
     title = f"{name} on {shape}, blocks up to {block}, sampling {sampling}, T = {arguments.steps}"
-    return network_sheet(title, layers, rates), {"networks": data}
+    taken = footprints_of([partial(whole_if_seen, layer) for layer in layers]) if arguments.footprints else None
+    for record, sides in zip(data[0]["layers"], taken or (), strict=False):
+        record["footprint"] = [asdict(side) if side else None for side in sides] if sides else None
+    return network_sheet(title, layers, taken, rates), {"networks": data}
 
 
 def refuse(arguments: argparse.Namespace, names: Sequence[str], there: str) -> None:
@@ -223,7 +230,7 @@ def sizes(*counts: int, least: int = 1) -> Any:
     def read(text: str) -> tuple[int, ...]:
         parts = text.split("x")
         if len(parts) not in counts or not all(part.isdecimal() for part in parts):
-            shown = " or ".join("x".join(["number"] * count) for count in counts)
+            shown = " or ".join("one number" if count == 1 else f'{count} numbers with "x" between' for count in counts)
             examples = " or ".join(EXAMPLES[count] for count in counts)
             raise argparse.ArgumentTypeError(f"must be {shown}, such as {examples}; got {text!r}")
         found = tuple(map(int, parts))

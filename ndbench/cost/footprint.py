@@ -55,8 +55,9 @@ def footprint(function: Function) -> Footprint:
     counts nothing, nor does it count less when it goes. Backward passes that the function runs count.
 
     What an operator does inside (a packed copy, a workspace, a second reading that misses the cache), and what numpy,
-    scipy or a Triton kernel do, is not seen: it is what an implementation asks for, and it grows when one more
-    intermediate is written. `ndbench.cost.counting.peak_memory` sees what operators allocate inside as well.
+    scipy, a Triton kernel or another thread of Python do, is not seen. It is what an implementation asks for, and it
+    grows when one more intermediate is written. `ndbench.cost.counting.peak_memory` sees what operators allocate inside
+    as well.
 
     Args:
         function: called once, without arguments.
@@ -83,7 +84,8 @@ def observed(function: Callable[[], Result]) -> tuple[Result, Footprint]:
 def shapes_alone() -> Iterator[None]:
     """Let tensors made inside have shapes and no values: what runs takes no memory and computes nothing.
 
-    PyTorch's `FakeTensorMode`. Footprints and flops of what runs inside are those of a run. What asks for a value is
+    PyTorch's `FakeTensorMode`. Footprints and flops of what runs inside are those of a run, for operators whose fake
+    results are views where the real ones are: `torch.unsafe_split` is none of these. What asks for a value is
     told 1, or true: that all is finite, or that an iteration has converged.
 
     Example:
@@ -116,23 +118,35 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = tensors((args, kwargs))
+        read = sum(tensor.nbytes for tensor in given)
         results = func(*args, **(kwargs or {}))
-        # views move and hold nothing
-        if func is LIFTED or not func.is_view:
-            self.add(func, tensors((args, kwargs)), tensors(results))
+        found = tensors(results)
+        there = {storage_of(tensor) for tensor in given} if func is not LIFTED else set()
+        # some operators say that they return views, and some return them in silence
+        silent = bool(found) and not func._schema.is_mutable and all(storage_of(tensor) in there for tensor in found)
+        if func._schema.name not in UNMOVED and not func.is_view and not silent:
+            self.moved += read + sum(tensor.nbytes for tensor in found)
+        if not func.is_view or func is LIFTED:
+            self.hold(found, there)
         return results
 
-    def add(self, func: Any, given: list[Tensor], found: list[Tensor]) -> None:
-        """One operator more."""
-        if func._schema.name not in UNMOVED:
-            self.moved += sum(tensor.nbytes for tensor in (*given, *found))
-        there = {tensor.untyped_storage()._cdata for tensor in given} if func is not LIFTED else set()
+    def hold(self, found: list[Tensor], there: set[int]) -> None:
+        """Note new memory, and memory of before that has grown."""
         for tensor in found:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in there and storage._cdata not in self.alive:
-                self.alive[storage._cdata] = extent(tensor)
-                weakref.finalize(storage, self.alive.pop, storage._cdata, None)
+            storage, key = tensor.untyped_storage(), storage_of(tensor)
+            if key in self.alive:
+                self.alive[key] = max(self.alive[key], extent(tensor))
+            elif key not in there:
+                self.alive[key] = extent(tensor)
+                weakref.finalize(storage, self.alive.pop, key, None)
         self.most = max(self.most, sum(self.alive.values()))
+
+
+def storage_of(tensor: Tensor) -> int:
+    """By which it is told apart while it is alive."""
+    key: int = tensor.untyped_storage()._cdata
+    return key
 
 
 def tensors(values: Any) -> list[Tensor]:

@@ -5,6 +5,7 @@ scipy do is no operator of PyTorch.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from ndbench.cost.footprint import Footprint, footprint, observed, shapes_alone
 from ndbench.cost.geometry import Convolution, Layer
+from ndbench.cost.sheet import megabytes
 from ndbench.covariance import im2col, lagged, shifted
 from ndbench.covariance.adjoint_pixels import lagged_adjoint, shifted_adjoint
 from ndbench.covariance.choice import fastest
@@ -26,6 +28,14 @@ from ndbench.operations.layer import folded
 
 Sides = tuple[Footprint, Footprint | None]
 """Of forward, with what it keeps for a gradient, and of backward, beside what it finds, if it is asked for."""
+
+FOOTPRINT = ("MB moved", "MB held", "backward MB held")
+"""Columns of a table."""
+
+MEANING_OF_FOOTPRINTS = (
+    "moved: what PyTorch's operators read and write, and kernels load and store, forward and backward; held: the most"
+    " at once, of what is allocated; equal to those of a run"
+)
 
 COVARIANCES = {
     "im2col": (im2col, im2col_adjoint),
@@ -102,6 +112,13 @@ def convolution(of: Convolution) -> Sides:
     return sides(prepare)
 
 
+def whole_if_seen(layer: Layer) -> Sides | None:
+    """Of the whole layer, or nothing where SciPy computes a part of it."""
+    # equal layers of other names are counted once
+    return None if layer.whitening.method.startswith("scipy") else whole(replace(layer, name=""))
+
+
+@lru_cache(maxsize=128)
 def whole(layer: Layer) -> Sides:
     """Of `ndbench.layers.Deconv2d` in training, with its averages and checks and without bias."""
     conv = layer.convolution
@@ -146,3 +163,12 @@ def sides(prepare: Callable[[], tuple[Callable[[], Any], list[Tensor]]]) -> Side
         answers = answer if isinstance(answer, tuple) else (answer,)
         upstream = [torch.empty_like(one) for one in answers]
         return forward, footprint(lambda: torch.autograd.grad(answers, leaves, upstream))
+
+
+def footprint_cells(taken: Sides | None) -> list[str]:
+    """What is moved both ways together, and held each way: the cells of `FOOTPRINT`."""
+    if taken is None:
+        return ["·"] * len(FOOTPRINT)
+    forward, backward = taken
+    moved = forward.moved + (backward.moved if backward else 0)
+    return [megabytes(moved), megabytes(forward.held), megabytes(backward.held) if backward else "·"]

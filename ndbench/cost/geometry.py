@@ -77,7 +77,10 @@ class Convolution:
             raise ValueError(
                 f"{NAME}: {self.groups} groups must divide the {self.shape[1]} channels and the {self.outputs} outputs"
             )
-        self.patches_at(1).check(self.shape)
+        try:
+            self.patches_at(1).check(self.shape)
+        except ValueError as error:
+            raise ValueError(f"{NAME}: {str(error).removeprefix('patch_covariance: ')}") from error
 
     @classmethod
     def of(

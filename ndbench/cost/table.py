@@ -8,7 +8,7 @@ from typing import Any
 
 from ndbench.cost import covariance, footprints, roots
 from ndbench.cost.ceilings import Ceilings, floor_of
-from ndbench.cost.footprints import Sides
+from ndbench.cost.footprints import FOOTPRINT, MEANING_OF_FOOTPRINTS, Sides, footprint_cells
 from ndbench.cost.geometry import Layer
 from ndbench.cost.layer import algorithm_of, convolution, convolution_backward, folding, folding_backward, law, parts
 from ndbench.cost.model import Cost
@@ -16,10 +16,6 @@ from ndbench.cost.sheet import Sheet, billions, megabytes, share
 from ndbench.roots.adjoints.choice import ADJOINTS
 
 ITEMSIZE = 4
-FOOTPRINTS = (
-    "moved: what PyTorch's operators read and write, and kernels load and store, forward and backward; held: the most"
-    " at once, of what is allocated; equal to those of a run",
-)
 NOTHING = Cost(0)
 
 
@@ -41,7 +37,7 @@ class Row:
     forward: Cost
     backward: Cost = NOTHING
     law: int = 0
-    footprint: Callable[[], Sides] | None = None
+    footprint: Callable[[], Sides | None] | None = None
 
     @property
     def both(self) -> Cost:
@@ -92,7 +88,7 @@ def rows_of(layer: Layer) -> list[Row]:
             "layer",
             f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}",
             *whole,
-            footprint=None if layer.whitening.method.startswith("scipy") else partial(footprints.whole, layer),
+            footprint=partial(footprints.whole_if_seen, layer),
         ),
     ]
 
@@ -153,13 +149,13 @@ def layer_sheet(
     """The table of one layer: its rows, their footprints if they were taken, and floors if rates are known."""
     conv = next(row for row in rows if row.operation == "convolution")
     columns = ["operation", "algorithm", "forward Gflop", "of conv", "of law", "backward Gflop", "of conv", "", "MB"]
-    columns += ["MB moved", "MB held", "backward MB held"] if taken else []
+    columns += FOOTPRINT if taken else []
     columns += ["floor ms"] if ceilings else []
     found = [
         [*cells(row, conv), *(footprint_cells(sides) if taken else []), *(floor_cells(row, ceilings))]
         for row, sides in zip(rows, taken or [None] * len(rows), strict=True)
     ]
-    notes = [*notes_of(layer), *(FOOTPRINTS if taken else ())]
+    notes = [*notes_of(layer), *([MEANING_OF_FOOTPRINTS] if taken else [])]
     return Sheet(title_of(layer), columns, found, words=2, notes=notes)
 
 
@@ -176,15 +172,6 @@ def cells(row: Row, conv: Row) -> list[str]:
         "=" if row.both.exact else "≈",
         megabytes(row.both.moved),
     ]
-
-
-def footprint_cells(sides: Sides | None) -> list[str]:
-    """What is moved both ways together, and held each way."""
-    if sides is None:
-        return ["·"] * 3
-    forward, backward = sides
-    moved = forward.moved + (backward.moved if backward else 0)
-    return [megabytes(moved), megabytes(forward.held), megabytes(backward.held) if backward else "·"]
 
 
 def floor_cells(row: Row, ceilings: Ceilings | None) -> list[str]:

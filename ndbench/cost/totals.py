@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ndbench.cost.ceilings import Ceilings, floor_of
+from ndbench.cost.footprints import FOOTPRINT, MEANING_OF_FOOTPRINTS, Sides, footprint_cells
 from ndbench.cost.geometry import Layer
 from ndbench.cost.layer import algorithm_of, law, parts
 from ndbench.cost.model import Cost
-from ndbench.cost.sheet import Sheet, billions, share
+from ndbench.cost.sheet import Sheet, billions, megabytes, share
 
 BESIDE = ("covariance", "root", "folding")
 """Parts of a layer that a convolution does not have."""
@@ -111,14 +112,29 @@ def flops(sides: tuple[Cost, Cost]) -> int:
     return sides[0].flops + sides[1].flops
 
 
-def network_sheet(title: str, layers: Sequence[Layer], ceilings: Ceilings | None = None) -> Sheet:
-    """One row a layer, and the totals."""
+def network_sheet(
+    title: str, layers: Sequence[Layer], taken: Sequence[Sides | None] | None = None, ceilings: Ceilings | None = None
+) -> Sheet:
+    """One row a layer, and the totals; the footprints of whole layers if they were taken."""
     columns = ["layer", "input", "kernel", "B", "F", "algorithm", *columns_of(ceilings)]
     total = Totals.of(layers, ceilings)
     rows = [[*described(layer), *Totals.of([layer], ceilings).cells()] for layer in layers]
     cheaper = f"all three together take less than the convolution in {total.cheaper} of {total.layers} layers"
     rows.append(["total", *[""] * 5, *total.cells()])
-    return Sheet(title, columns, rows, words=6, notes=[*meanings(ceilings), cheaper])
+    notes = [*meanings(ceilings), cheaper]
+    if taken:
+        columns += FOOTPRINT
+        rows = [
+            [*row, *cells] for row, cells in zip(rows, [*map(footprint_cells, taken), moved_in_all(taken)], strict=True)
+        ]
+        notes.append(f"of the whole Deconv2d, {MEANING_OF_FOOTPRINTS}")
+    return Sheet(title, columns, rows, words=6, notes=notes)
+
+
+def moved_in_all(taken: Sequence[Sides | None]) -> list[str]:
+    """The cells of all layers together: what is held by one is not by another."""
+    moved = sum(side.moved for sides in taken if sides for side in sides if side)
+    return [megabytes(moved), "·", "·"]
 
 
 def columns_of(ceilings: Ceilings | None) -> list[str]:

@@ -100,7 +100,26 @@ def test_footprints(capsys, tmp_path):
     rows = {(row["operation"], row["algorithm"]): row for row in json.loads(path.read_text())["rows"]}
     assert rows["covariance", "im2col"]["forward"]["held"] > rows["covariance", "buffered"]["forward"]["held"] > 0
     assert rows["convolution", ""]["forward"]["moved"] == rows["convolution", ""]["forward"]["bytes"]
-    assert "--footprints has no meaning with --network" in refused(capsys, "--network", "vgg16", "--footprints")
+
+
+def test_footprints_of_a_network(capsys, tmp_path):
+    path, file = tmp_path / "costs.json", tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n\ndef net():\n    return nn.Sequential(*(nn.Conv2d(3, 3, 3) for _ in range(3)))\n"
+    )
+    options = ("--network", f"{file}:net", "--input", "2x3x9x9", "--footprints", "--markdown")
+    lines = printed(capsys, *options, "--json", str(path)).splitlines()
+    layers = json.loads(path.read_text())["networks"][0]["layers"]
+    moved = [sum(side["moved"] for side in layer["footprint"] if side) for layer in layers]
+    assert len(moved) == 3
+    (total,) = [line for line in lines if line.startswith("| total |")]
+    assert total.endswith(f"| {sum(moved) / 1e6:.3g} | · | · |")
+    assert "one network, input and setting" in refused(capsys, *options, "--block", "1", "3")
+
+
+def test_a_kernel_that_does_not_fit(capsys):
+    assert "Layer: kernel (30, 30)" in refused(capsys, "--layer", "2x8x10x12", "--out", "4", "--kernel", "30")
+    assert 'must be 4 numbers with "x" between, such as 1x3x224x224' in refused(capsys, "--layer", "2x8x10")
 
 
 def test_sizes_are_positive(capsys):
@@ -175,9 +194,12 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
     ("arguments", "message"),
     [
         ([], "one of the arguments --layer --network is required"),
-        (["--layer", "4x8x12"], "must be numberxnumberxnumberxnumber, such as 1x3x224x224; got '4x8x12'"),
+        (["--layer", "4x8x12"], "must be 4 numbers with \"x\" between, such as 1x3x224x224; got '4x8x12'"),
         (["--layer", "4x8x12x12"], "--layer needs --out and --kernel"),
-        ([*LAYER[:-2], "--kernel", "3x3x3"], "must be number or numberxnumber, such as 3 or 3x5; got '3x3x3'"),
+        (
+            [*LAYER[:-2], "--kernel", "3x3x3"],
+            "must be one number or 2 numbers with \"x\" between, such as 3 or 3x5; got '3x3x3'",
+        ),
         ([*LAYER, "--kernel", "15"], "must fit into the padded image"),
         ([*LAYER, "--block", "0"], "must be a positive whole number; got '0'"),
         ([*LAYER, "--block", "2", "4"], "one layer has one table"),

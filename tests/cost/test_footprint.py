@@ -2,6 +2,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch.nn import functional
 
 from ndbench.cost.counting import count, peak_memory
 from ndbench.cost.footprint import Footprint, footprint, shapes_alone
@@ -40,12 +41,50 @@ def as_it_is_used(nan_filled_empty_tensors):
         (lambda: torch.tensor([1.0, 2.0]), 8),
         (lambda: [x + 1, x + 2], 8000),
         (lambda: torch.var_mean(x), 8),
+        (lambda: torch.add(x, x, out=torch.empty(0)), 4000),
+        (lambda: torch.empty(0).resize_(1000), 4000),
     ],
 )
 def test_what_is_alive_at_once(function, held):
     assert footprint(function).held == held
     with shapes_alone():
         assert footprint(function).held == held
+
+
+A, C, image, weight = torch.ones(6, 5), torch.ones(3, 4, 4), torch.ones(2, 3, 6, 6), torch.ones(4, 3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "numbers"),
+    [
+        (lambda: A @ A.T, 30 + 30 + 36),
+        (lambda: C @ C, 3 * 48),
+        (lambda: torch.einsum("bij,bjk->bik", C, C), 3 * 48),
+        # both are copied, out of 48 numbers each, to batches of six
+        (lambda: C.expand(2, 3, 4, 4) @ C, 2 * (96 + 96) + 3 * 96),
+        (lambda: (C @ C).view(3, 16).sum(), 3 * 48 + 48 + 1),
+        (C.mT.contiguous, 2 * 48),
+        (lambda: C.mT.reshape(3, 16), 2 * 48),
+        (lambda: C.add_(0), 2 * 48),
+        (lambda: torch.add(C, C, out=torch.empty(0)), 3 * 48),
+        (lambda: functional.conv2d(image, weight, padding=1), 2 * 36 * 3 + 4 * 27 + 2 * 36 * 4),
+    ],
+)
+def test_what_is_moved_counted_by_hand(function, numbers):
+    assert footprint(function).moved == 4 * numbers
+
+
+def test_steps_of_newton_schulz_counted_by_hand():
+    # of one batched product of 3 matrices of order 5: both operands and the result
+    M = 3 * 25
+    X, P = torch.ones(3, 5, 5), torch.ones(3, 5, 5)
+
+    def step():
+        Q = 1.5 * torch.eye(5) - 0.5 * P
+        return X @ Q, Q @ Q @ P
+
+    # eye, 1.5 eye, 0.5 P, their difference; three products
+    assert footprint(step).moved == 4 * (25 + 2 * 25 + 2 * M + (25 + M + M) + 3 * 3 * M)
 
 
 def test_what_was_there_before_is_not_the_calls():

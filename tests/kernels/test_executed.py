@@ -14,6 +14,7 @@ from ndbench.kernels import covariance, newton_schulz
 from ndbench.kernels.covariance.adjoint import adjoint
 from ndbench.kernels.denman_beavers import ProductFormKernels, tiles
 from ndbench.kernels.runtime import interpreted
+from ndbench.operations import patch_covariance
 from ndbench.roots.adjoints import Coupled, ProductForm
 from ndbench.roots.coefficients import LIMITS
 from ndbench.verify.scaling import launches
@@ -144,3 +145,28 @@ def test_the_suite_compares_its_model_with_what_is_executed(algorithm, monkeypat
     monkeypatch.setattr(model, algorithm, lambda *arguments: [*right(*arguments), ("one more", 2 * 16**3)])
     assert launches.patches(kernel, LAUNCHES["quick"][0]).measured == float("inf")
     launches.follows_the_model.cache_clear()
+
+
+def repeated(times):
+    """A kernel that computes its covariance so many times."""
+
+    def function(x, k, *, algorithm, **how):
+        found = [patch_covariance(x, k, algorithm=algorithm, backend="triton", **how) for _ in range(times(x, k, how))]
+        return found[-1]
+
+    return partial(function, algorithm="lagged")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda x, k, how: 1 + max(k) // 2 if isinstance(k, tuple) else k,
+        lambda x, k, how: x.shape[2],
+        lambda x, k, how: how["block"] or 2,
+    ],
+    ids=["k", "H", "G"],
+)
+def test_the_suite_catches_kernels_with_a_hidden_factor(times):
+    kernel = next(i for i in CATALOG if i.name == "lagged.triton.ieee")
+    kernel = replace(kernel, devices=("interpreter",), function=repeated(times))
+    assert launches.patches(kernel, LAUNCHES["quick"][0]).measured == float("inf")

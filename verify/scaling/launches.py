@@ -16,21 +16,29 @@ from ndbench.verify.scaling.flops import patch_law
 from ndbench.verify.scaling.problems import PatchScaling
 from ndbench.verify.verdict import NotRun
 
-SMALL = CovarianceProblem(2, 4, 6, 5, 3, padding=1, block=2)
-"""What is executed to be compared with the model: strips at the border, tiles and chunks that are not full."""
+SMALL = (
+    CovarianceProblem(2, 4, 6, 5, 3, padding=1, block=2),
+    CovarianceProblem(1, 6, 9, 8, (2, 3), stride=(1, 2), dilation=(1, 2), block=3, pooled=False),
+    CovarianceProblem(1, 2, 38, 27, 1),
+    CovarianceProblem(1, 66, 1, 2, 1),
+)
+"""What is executed to be compared with the model: strips at the border, tiles and chunks that are not full, more rows
+than a chunk holds, more channels than a tile."""
 
 
 def patches(implementation: Implementation, problem: PatchScaling) -> Measurement:
     """Flops of launches over the law they claim grow at most twofold from any size to a larger one.
 
     A tile multiplies its padding, so that sizes are those of whole tiles, in large images. Flops come from the exact
-    model of launches (`ndbench.cost.kernels`); where kernels are interpreted, the dots that they execute on a small
-    problem must be those of the model, or the measure is infinite.
+    model of launches (`ndbench.cost.kernels`); the dots that the interpreter executes on small problems must be those
+    of the model, or the measure is infinite.
 
     Raises:
-        NotRun: for kernels that have no model.
+        NotRun: for kernels that have no model, and where it cannot be seen whether they follow it.
     """
     law = patch_law(implementation)
+    if not interpreted() or implementation.precision != "ieee":
+        raise NotRun("Triton's interpreter alone shows what a kernel multiplies, and in ieee alone")
     found = [modelled(implementation, problem.at(value)) for value in problem.values]
     allowed = [budgets.flops(law, problem.at(value)) for value in problem.values]
     grown = growth(found, allowed) if follows_the_model(implementation) else float("inf")
@@ -64,11 +72,12 @@ def modelled(implementation: Implementation, problem: CovarianceProblem) -> int:
 
 @lru_cache(maxsize=64)
 def follows_the_model(implementation: Implementation) -> bool:
-    """Whether a small problem executes the dots of the model, as far as that can be seen."""
-    if not interpreted() or implementation.precision != "ieee":
-        return True
-    executed = sum(launch.flops for launch in count_dots(counts.call(implementation, SMALL)))
-    return executed == modelled(implementation, SMALL)
+    """Whether small problems execute the dots of the model."""
+    return all(
+        sum(launch.flops for launch in count_dots(counts.call(implementation, problem)))
+        == modelled(implementation, problem)
+        for problem in SMALL
+    )
 
 
 def has_launches(implementation: Implementation) -> bool:

@@ -10,18 +10,33 @@ from ndbench.verify.scaling import budgets, launches
 from ndbench.verify.scaling.problems import LAUNCHES
 from ndbench.verify.verdict import NotRun
 
-KERNELS = {i.name: i for i in CATALOG if i.operation == "covariance" and launches.has_launches(i)}
+COVARIANCES = [i for i in CATALOG if i.operation == "covariance" and launches.has_launches(i)]
+KERNELS = {i.name: i for i in COVARIANCES if i.precision == "ieee"}
 IM2COL, LAGGED = KERNELS["im2col.triton.ieee"], KERNELS["lagged.triton.ieee"]
 FAMILIES = LAUNCHES["full"]
 PER_PIXEL, SAMPLED = FAMILIES[:2]
 
 
+@pytest.fixture
+def followed(monkeypatch):
+    """As where kernels are interpreted, which follow their model: tests/kernels/test_executed.py."""
+    monkeypatch.setattr(launches, "interpreted", lambda: True)
+    monkeypatch.setattr(launches, "follows_the_model", lambda implementation: True)
+
+
+def test_what_is_not_executed_is_not_judged():
+    with pytest.raises(NotRun, match="interpreter alone shows"):
+        launches.patches(LAGGED, PER_PIXEL)
+
+
+@pytest.mark.usefixtures("followed")
 @pytest.mark.parametrize("problem", FAMILIES, ids=lambda problem: problem.name)
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_keep_their_laws(name, problem):
     assert launches.patches(KERNELS[name], problem).measured <= 1.1 < budgets.GROWTH
 
 
+@pytest.mark.usefixtures("followed")
 def test_the_report_says_which_keep_the_papers():
     said = {
         (kernel.name, problem.sampled): launches.patches(kernel, problem).evidence["paper's law"]
@@ -36,6 +51,7 @@ def test_the_report_says_which_keep_the_papers():
     }
 
 
+@pytest.mark.usefixtures("followed")
 def test_upper_tiles_and_lags_for_each_pixel():
     (im2col,), (lagged,) = (
         [launches.patches(kernel, PER_PIXEL).evidence["counts"].split()] for kernel in (IM2COL, LAGGED)
@@ -45,6 +61,7 @@ def test_upper_tiles_and_lags_for_each_pixel():
     assert 12.5 < float(lagged[2]) < 13
 
 
+@pytest.mark.usefixtures("followed")
 @pytest.mark.parametrize(
     ("family", "size"),
     [(FAMILIES[0], "kernel_size"), (FAMILIES[2], "block"), (FAMILIES[3], "C"), (FAMILIES[4], "H")],
@@ -57,11 +74,13 @@ def test_a_hidden_factor_is_caught(kernel, family, size, monkeypatch):
     assert launches.patches(kernel, family).measured > budgets.GROWTH
 
 
+@pytest.mark.usefixtures("followed")
 def test_pairs_of_offsets_claimed_to_be_lags_are_caught():
     wrong = replace(LAGGED, function=IM2COL.function)
     assert launches.patches(wrong, PER_PIXEL).measured > budgets.GROWTH
 
 
+@pytest.mark.usefixtures("followed")
 def test_kernels_of_others_have_no_model():
     with pytest.raises(NotRun, match="no model"):
         launches.patches(replace(LAGGED, function=partial(print)), PER_PIXEL)
