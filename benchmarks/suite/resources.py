@@ -19,6 +19,7 @@ VARIANTS = (
     "covariance.lagged/64/channels_last/fp32/tf32x3",
     "covariance.lagged_assembly/fp32",
     "covariance.lagged_means/fp64",
+    "covariance.lagged_pooling/fp32",
     "covariance.partials",
     "covariance.shift/fp32",
     "denman_beavers.inverse_product/64/ieee",
