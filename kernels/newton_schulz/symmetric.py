@@ -56,6 +56,12 @@ def store_mirrored(home, tile, rows, columns, ld, symmetric):
 
 
 @triton.jit
+def buffer(home, index, size):
+    """Where a buffer begins: at a multiple of 16 bytes, which the compiler forgets of sums unless it is told."""
+    return tl.multiple_of(home + index * size, 16)
+
+
+@triton.jit
 def phase_tile(
     home,
     operands,
@@ -80,14 +86,14 @@ def phase_tile(
     right_rows = (column * BLOCK + tl.arange(0, BLOCK)[:, None]) * ld + across
     S = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
     for term in range(tl.load(operand + 3)):
-        L = home + tl.load(operand + 4 + 2 * term) * size + left_rows
-        R = home + tl.load(operand + 5 + 2 * term) * size + right_rows
+        L = buffer(home, tl.load(operand + 4 + 2 * term), size) + left_rows
+        R = buffer(home, tl.load(operand + 5 + 2 * term), size) + right_rows
         for k in range(0, n, BLOCK_K):
             # R is symmetric: its rows are the columns wanted
             S = add_product(S, tl.load(L + k), tl.trans(tl.load(R + k)), OPERAND, PRECISION)
     rows = row * BLOCK + tl.arange(0, BLOCK)[:, None]
     columns = column * BLOCK + tl.arange(0, BLOCK)[None, :]
-    ADD = home + tl.load(operand + 1) * size
+    ADD = buffer(home, tl.load(operand + 1), size)
     add = tl.load(ADD + rows * ld + columns)
     eye = tl.where((rows == columns) & (rows < n), 1.0, 0.0)
     result = tl.load(factor) * eye + tl.load(factor + 1) * add + tl.load(factor + 2) * S
@@ -97,4 +103,4 @@ def phase_tile(
         flipped = tl.load(factor + 4)
         if flipped != 0.0:
             result += tl.load(factor + 3) * tl.load(ADD + columns * ld + rows) + flipped * tl.trans(S)
-    store_mirrored(home + tl.load(operand) * size, result, rows, columns, ld, symmetric)
+    store_mirrored(buffer(home, tl.load(operand), size), result, rows, columns, ld, symmetric)
