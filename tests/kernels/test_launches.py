@@ -159,7 +159,8 @@ def test_covariance(vendor, launches, device):
     # as the public functions find it
     assert all(precision.products_of_shifted(dtype, way) == way for dtype, way in ways)
     for patches, (dtype, way) in product(GEOMETRIES, ways):
-        for count, (height, width) in product((1, 2), ((5, 7), (1, 2))):
+        # many rows have more partial sums than are added up where they are read
+        for count, (height, width) in product((1, 2), ((5, 7), (1, 2), (96, 64))):
             shape = 2, count * patches.block, height, width
             for x in layouts(torch.zeros(shape, dtype=dtype, device=device)):
                 for algorithm in covariance.ALGORITHMS.values():
