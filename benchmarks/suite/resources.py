@@ -1,7 +1,7 @@
 """What the kernels compile to: exact, and the same on every machine, with a GPU or without.
 
 Every kernel in its largest variant of float32, and the products that take most of the time on tensor cores too, for
-one target of each vendor. All variants for all targets are 911 compilations, minutes; `nox -s aot` judges those.
+one target of each vendor. All variants for all targets are 999 compilations, minutes; `nox -s aot` judges those.
 """
 
 from itertools import product
