@@ -26,6 +26,7 @@ class Settings(Others, total=False):
     method: str
     momentum: float | None
     grouping: str
+    pooled: bool
 
 
 @dataclass(frozen=True)
