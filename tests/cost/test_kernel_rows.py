@@ -10,7 +10,9 @@ LAYER = Layer(Convolution.of((2, 8, 12, 12), 8, 3, padding=1), Whitening(block=8
 
 def test_covariances_are_those_of_a_contiguous_input():
     x = torch.empty(LAYER.convolution.shape)
-    found = {name: (forward.products, backward.products) for name, forward, backward in kernel_rows.covariances(LAYER)}
+    found = {
+        name: (forward.products, backward.products) for name, forward, backward, _ in kernel_rows.covariances(LAYER)
+    }
     (_, backward), *_ = kernels.covariance_adjoint(x, LAYER.patches)
     assert found == {
         "triton im2col": (kernels.im2col(x, LAYER.patches)[0][1], backward),
@@ -20,7 +22,7 @@ def test_covariances_are_those_of_a_contiguous_input():
 
 def test_roots_are_those_of_the_order_of_the_layer():
     A = torch.empty(1, 72, 72)
-    found = {name: sides for name, *sides in kernel_rows.roots(LAYER)}
+    found = {name: sides for name, *sides, _ in kernel_rows.roots(LAYER)}
     steps, product_form = Coupled((LIMITS[3],) * 3), ProductForm(3, 3)
     forward, backward = found["triton newton_schulz"]
     assert forward.products == kernels.coupled(A, steps)[0][1]

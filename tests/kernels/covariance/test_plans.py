@@ -58,9 +58,13 @@ def test_partial_sums_of_pieces(affordable):
 
 def test_parts_have_all_regions_and_no_more_matrices_than_there_is_room_for():
     patches, shape = Patches.of(5, padding=2, block=4, pooled=False), (3, 8, 9, 8)
-    regions = AdjointPlan.of(patches, shape, 10**6, CPU).parts[0].regions[:, :4]
-    largest = 81 * 4**2
-    found = [AdjointPlan.of(patches, shape, room, CPU) for room in (10**6, 8 * largest, 2 * largest, largest, 0)]
+    (whole,) = AdjointPlan.of(patches, shape, 10**6, CPU).parts
+    regions, largest = whole.regions[:, :4], 81 * 4**2
+    # tables of classes and lags come first
+    around = [lags(*region, patches, (True,) * 25) for region in product(*map(reaches, axes(patches, 9, 8)))]
+    tables = ClassTables.of(patches, 8, CPU).sources.numel() + 12 * sum(len(list(found)) for found in around)
+    rooms = (10**6, tables + 8 * largest, tables + 2 * largest, tables + largest, 0)
+    found = [AdjointPlan.of(patches, shape, room, CPU) for room in rooms]
     assert [plan.classes for plan in found] == [2, 2, 2, 1, 1]
     counts = [len(plan.parts) for plan in found]
     assert counts == sorted(counts)
