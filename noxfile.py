@@ -66,15 +66,22 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Pytest with doctests and coverage; then the kernels' in Triton's interpreter, which coverage slows threefold."""
+    """Pytest with doctests; then the tests of kernels in Triton's interpreter."""
     if session.posargs:
         run(session, "pytest", "--benchmark-disable", *session.posargs)
         return
     # what tests/speed times runs once, to be judged: times of two processes at once would say nothing
     # some tests take a minute: who has none left takes over those of the other
     both = ("--numprocesses", "2", "--dist", "worksteal", "--benchmark-disable")
-    run(session, "pytest", *both, "--cov=ndbench", "--cov=verify", "--cov-report=term")
+    run(session, "pytest", *both)
     run(session, "pytest", *both, "tests/kernels", TRITON_INTERPRET="1")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Pytest with coverage, which takes minutes more, and in Triton's interpreter three times as long: not there."""
+    measured = ("--cov=ndbench", "--cov=verify", "--cov-report=term")
+    run(session, "pytest", "--numprocesses", "2", "--dist", "worksteal", "--benchmark-disable", *measured)
 
 
 @nox.session

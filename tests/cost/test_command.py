@@ -94,8 +94,8 @@ def test_json_holds_all_numbers(capsys, tmp_path):
 
 def test_footprints(capsys, tmp_path):
     path = tmp_path / "costs.json"
-    options = ("--sampling", "1", "--footprints", "--markdown", "--json", str(path))
-    shown = printed(capsys, *LAYER, *options)
+    layer = ("--layer", "4x2x8x8", "--out", "2", "--kernel", "2", "--padding", "1", "--steps", "1", "--sampling", "1")
+    shown = printed(capsys, *layer, "--footprints", "--markdown", "--json", str(path))
     assert "| MB moved | MB held | backward MB held |" in shown
     rows = {(row["operation"], row["algorithm"]): row for row in json.loads(path.read_text())["rows"]}
     assert rows["covariance", "im2col"]["forward"]["held"] > rows["covariance", "buffered"]["forward"]["held"] > 0
