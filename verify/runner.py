@@ -26,7 +26,7 @@ DEVICES = ("cpu", "cuda", "interpreter")
 """The last is the CPU with Triton's interpreter, for implementations that are kernels."""
 
 
-SLOW = {"inverse-sqrt": 200, "covariance": 750}
+SLOW = {"inverse-sqrt": 200, "covariance": 250}
 """Milliseconds of the interpreter, at most, for one call of a kernel on a problem, by operation.
 
 Roots are few kernels, which the patient checks judge at every order. What a covariance does depends on kernel, stride,
