@@ -7,9 +7,9 @@ import torch
 
 from ndbench.cost import layer as model
 from ndbench.cost.counting import count
+from ndbench.cost.footprints import deconvolution
 from ndbench.cost.geometry import Convolution, Layer, Whitening
 from ndbench.cost.model import Cost
-from ndbench.layers import Deconv2d
 from tests.cost.geometries import geometries
 
 
@@ -46,25 +46,9 @@ def drawn(count):
         yield Layer(convolution, whitening)
 
 
-def built(layer, **more):
-    conv, how = layer.convolution, layer.whitening
+def built(layer):
     torch.manual_seed(0)
-    return Deconv2d(
-        conv.shape[1],
-        conv.outputs,
-        conv.kernel_size,
-        conv.stride,
-        conv.padding,
-        conv.dilation,
-        conv.groups,
-        block=how.block,
-        sampling_stride=how.sampling,
-        method=how.method,
-        steps=how.steps,
-        grouping=how.grouping,
-        eps=1.0,
-        **more,
-    )
+    return deconvolution(layer, eps=1.0)
 
 
 def counted(layer):
