@@ -16,10 +16,8 @@ from ndbench.kernels.newton_schulz import (
     tiled_scaling,
 )
 
-ROOTS = (
-    *(small, small_adjoint, scratch, scratch_adjoint, tiled_answers, tiled_products, tiled_scaling),
-    *(sweep, sweep_adjoint, inverse_product, tile_product),
-)
+NEWTON_SCHULZ = (small, small_adjoint, scratch, scratch_adjoint, tiled_answers, tiled_products, tiled_scaling)
+DENMAN_BEAVERS = (sweep, sweep_adjoint, inverse_product, tile_product)
 
 
 class Launches:
@@ -38,7 +36,7 @@ def kept_from_running(monkeypatch):
     # what the kernels should write is left uninitialized
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
     found = []
-    for module in (*MODULES, *ROOTS):
+    for module in (*MODULES, *NEWTON_SCHULZ, *DENMAN_BEAVERS):
         for name, kernel in list(vars(module).items()):
             if isinstance(kernel, InterpretedFunction | JITFunction):
                 monkeypatch.setattr(module, name, Launches(found))

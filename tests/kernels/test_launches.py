@@ -17,24 +17,14 @@ from triton.runtime.jit import JITFunction, create_function_from_signature
 from ndbench.covariance import Patches
 from ndbench.kernels import covariance, denman_beavers, newton_schulz, precision
 from ndbench.kernels.covariance.adjoint import adjoint
-from ndbench.kernels.denman_beavers import ProductFormKernels, inverse_product, sweep, sweep_adjoint, tile_product
-from ndbench.kernels.newton_schulz import (
-    CoupledKernels,
-    scratch,
-    scratch_adjoint,
-    small,
-    small_adjoint,
-    tiled_answers,
-    tiled_products,
-    tiled_scaling,
-)
+from ndbench.kernels.denman_beavers import ProductFormKernels
+from ndbench.kernels.newton_schulz import CoupledKernels
 from ndbench.kernels.newton_schulz.multiplication import MULTIPLICATIONS
 from ndbench.roots.adjoints import Coupled, ProductForm
 from ndbench.roots.coefficients import LIMITS
+from tests.kernels.launches import DENMAN_BEAVERS, NEWTON_SCHULZ
 
 BACKENDS = {"nvidia": GPUTarget("cuda", 90, 32), "amd": GPUTarget("hip", "gfx942", 64)}
-NEWTON_SCHULZ = (small, small_adjoint, scratch, scratch_adjoint, tiled_answers, tiled_products, tiled_scaling)
-DENMAN_BEAVERS = (sweep, sweep_adjoint, inverse_product, tile_product)
 
 every_vendor = pytest.mark.parametrize("vendor", BACKENDS)
 
