@@ -13,7 +13,8 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "layers", "tests", "verify", "aot", "package"]
+# the tests last: a log of which only the end is kept still names those that failed
+nox.options.sessions = ["lint", "types", "layers", "verify", "aot", "package", "tests"]
 
 ROOT = Path(__file__).parent
 SHARED = ROOT / ".nox" / "ndbench"

@@ -75,7 +75,7 @@ def test_all_options_are_listed(make, arguments):
 def test_all_settings_of_conversion_are_listed():
     message = (
         "^convert: there is no setting wrong, only block, sampling_stride, linear_block, unfolded, leave, data, "
-        f"inplace, {OTHERS}, eps, steps, method, momentum, grouping$"
+        f"inplace, {OTHERS}, eps, steps, method, momentum, grouping, pooled$"
     )
     with pytest.raises(TypeError, match=message):
         convert(nn.Sequential(nn.Linear(2, 2)), wrong=1)
