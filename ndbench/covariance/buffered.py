@@ -16,8 +16,11 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Axis, axes
 from ndbench.products import product as matrix_product
 
-ENTRIES = 2**19
-"""Of the buffer, 2 MiB in float32. Twice as many were no faster, and added 10 MiB to the peak of a step."""
+ENTRIES = 2**21
+"""Of the buffer at most, 8 MiB in float32."""
+
+LEAST = 2**19
+"""Of the buffer where half of the input has less: smaller ones leave a second processor nothing to do."""
 
 FEWEST = 3
 """Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
@@ -115,8 +118,9 @@ def image_sum(x: Tensor) -> Tensor:
 
 
 def images_at_once(x: Tensor, patches: Patches) -> int:
-    """The images whose patches fill the buffer, at least `FEWEST`, or 1."""
-    most = ENTRIES // (x.shape[1] * patches.offsets * outputs_of(x, patches))
+    """The images whose patches fill the buffer, of half the input's size: at least `FEWEST`, or 1."""
+    entries = min(ENTRIES, max(LEAST, x.numel() // 2))
+    most = entries // (x.shape[1] * patches.offsets * outputs_of(x, patches))
     return min(len(x), most) if most >= FEWEST else 1
 
 
