@@ -16,11 +16,11 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance.pieces import Axis, axes
 from ndbench.products import product as matrix_product
 
-ENTRIES = 2**21
-"""Of the buffer at most, 8 MiB in float32."""
+ENTRIES = 2**19
+"""Of the buffer, 2 MiB in float32."""
 
-LEAST = 2**19
-"""Of the buffer where half of the input has less: smaller ones leave a second processor nothing to do."""
+GROWTH = 4
+"""Times as many at most for columns of an input of twice that: fewer, larger operations share processors better."""
 
 FEWEST = 3
 """Images in a buffer, whose pixels then lie side by side; where not so many fit, it holds one."""
@@ -86,7 +86,7 @@ def buffered_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patch
     last = x.is_contiguous(memory_format=torch.channels_last)
     gradient = torch.empty_like(x, memory_format=torch.channels_last if last else torch.contiguous_format)
     constant = summed_offsets(by_column(dmean / M, x, patches), x, patches)
-    pieces = torch.split(gradient, images_at_once(x, patches))
+    pieces = torch.split(gradient, images_at_once(x, patches, entries_for(x)))
     found, pixels = torch.empty(0), x.new_empty(pieces[0].numel())
     for columns, piece in zip(filled(x, by_column(mean, x, patches), patches), pieces, strict=True):
         found = found if found.shape == columns.shape else torch.empty_like(columns)
@@ -117,9 +117,13 @@ def image_sum(x: Tensor) -> Tensor:
     return x.sum(0)
 
 
-def images_at_once(x: Tensor, patches: Patches) -> int:
-    """The images whose patches fill the buffer, of half the input's size: at least `FEWEST`, or 1."""
-    entries = min(ENTRIES, max(LEAST, x.numel() // 2))
+def entries_for(x: Tensor) -> int:
+    """Entries of the buffer of columns: of a large input up to half as many as it has."""
+    return max(ENTRIES, min(GROWTH * ENTRIES, x.numel() // 2))
+
+
+def images_at_once(x: Tensor, patches: Patches, entries: int) -> int:
+    """The images whose patches fill a buffer of so many entries, at least `FEWEST`, or 1."""
     most = entries // (x.shape[1] * patches.offsets * outputs_of(x, patches))
     return min(len(x), most) if most >= FEWEST else 1
 
@@ -133,7 +137,7 @@ def filled(x: Tensor, shift: Tensor, patches: Patches) -> Iterator[Tensor]:
         patches: which patches.
     """
     channels, K, outputs = x.shape[1], patches.offsets, patches.output_size(*x.shape[2:])
-    at_once = images_at_once(x, patches)
+    at_once = images_at_once(x, patches, entries_for(x))
     buffer = x.new_empty(channels, K, *outputs, 0)
     memory, turned = x.new_empty(shift.numel() * outputs_of(x, patches) * at_once), x.new_empty(x[:at_once].numel())
     shifts = shift.view(channels, K, 1, 1, 1)

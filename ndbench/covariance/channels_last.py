@@ -47,7 +47,7 @@ def by_rows_adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patche
     Gs = swapped((dcov + dcov.mT) / M, F // patches.offsets, patches.offsets).reshape(-1, F, F)
     constant = runs(summed_offsets(by_column(dmean / M, x, patches), x, patches)[None], G)
     gradient, found = torch.empty_like(x, memory_format=torch.channels_last), x.new_empty(0)
-    pieces = torch.split(gradient, images_at_once(x, patches))
+    pieces = torch.split(gradient, images_at_once(x, patches, buffered.ENTRIES))
     for rows, piece in zip(filled_rows(x, mean, patches), pieces, strict=True):
         found = found if found.shape == rows.shape else torch.empty_like(rows)
         torch.bmm(rows.view(len(Gs), -1, F), Gs, out=found.view(len(Gs), -1, F))
@@ -59,7 +59,7 @@ def filled_rows(x: Tensor, mean: Tensor, patches: Patches) -> Iterator[Tensor]:
     """X - 1 mean of a few images at a time, (G, n Ho Wo, K B), offsets first, always in the same memory."""
     G, K = patches.groups(x.shape[1]), patches.offsets
     shifts = by_column(mean, x, patches).view(G, 1, 1, 1, -1, K).transpose(-1, -2)
-    at_once, outputs = images_at_once(x, patches), patches.output_size(*x.shape[2:])
+    at_once, outputs = images_at_once(x, patches, buffered.ENTRIES), patches.output_size(*x.shape[2:])
     memory, buffer = x.new_empty(at_once * outputs_of(x, patches) * shifts.numel()), x.new_empty(G, 0)
     for images in torch.split(x, at_once):
         if len(images) != buffer.shape[1]:
