@@ -1,6 +1,7 @@
 """Newton-Schulz and minimax steps with their adjoint: reversing the iteration, and on the spectrum."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -111,11 +112,13 @@ class Coupled:
         p, z = x, torch.ones_like(x)
         dp = torch.ones_like(sums(x))
         dz = torch.zeros_like(dp)
-        for a, b, c in self.coefficients:
+        for k, (a, b, c) in enumerate(self.coefficients, 1):
             h = a + p * (b + c * p)
-            g = b + c * sums(p) if c else b
-            dz = dz * sums(h / 2) + dp * sums(z / 2) * g
-            dp = dp * (products(h) + sums(p * h) * g)
+            by_g = partial(_times_sums, b=b, c=c, p=p)
+            dz = torch.addcmul(dz * sums(h / 2), dp, by_g(z / 2))
+            # the last step's dp is not asked for
+            if k < len(self.coefficients):
+                dp = dp * torch.addcmul(by_g(p * h), h.unsqueeze(-1), h.unsqueeze(-2))
             p, z = p * h * h, z * h
         return z, dz
 
@@ -159,6 +162,11 @@ def _through_polynomial(Hbar: Tensor, P: Tensor, coefficients: Coefficients) -> 
 def _norm(eigenvalues: Tensor) -> Tensor:
     """||A||_F, (..., 1)."""
     return frobenius_norm(eigenvalues.unsqueeze(-1))[..., 0]
+
+
+def _times_sums(v: Tensor, *, b: float, c: float, p: Tensor) -> Tensor:
+    """g_ij (v_i + v_j) of g_ij = b + c (p_i + p_j), in as few passes over the matrix as there can be."""
+    return sums(v) * (b + c * sums(p)) if c else sums(b * v)
 
 
 def sums(v: Tensor) -> Tensor:
