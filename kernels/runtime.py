@@ -97,6 +97,12 @@ def capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
+def wait_for(device: torch.device) -> None:
+    """Return when everything that was launched on the device is over."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def launched_on(A: Tensor) -> AbstractContextManager[None]:
     """A block whose launches go to A's device, whichever is current: Triton asks for the current one."""
     device: AbstractContextManager[None] = torch.cuda.device_of(A)  # type: ignore[no-untyped-call]

@@ -43,7 +43,8 @@ class Kept(Generic[P, T]):
         Raises:
             RuntimeError: if a graph is being captured and they were not made before.
         """
-        key, capturing = arguments, runtime.capturing(cast(torch.device, arguments[-1]))
+        key, device = arguments, cast(torch.device, arguments[-1])
+        capturing = runtime.capturing(device)
         with self.lock:
             if key in self.captured:
                 return self.captured[key]
@@ -63,6 +64,8 @@ class Kept(Generic[P, T]):
         with self.lock:
             self.recent[key] = made
             while len(self.recent) > KEPT:
+                # kernels of any stream may be about to read it
+                runtime.wait_for(device)
                 self.recent.popitem(last=False)
         return made
 

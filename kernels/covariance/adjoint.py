@@ -182,7 +182,7 @@ def adjoint(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patch
     Returns:
         gradient with respect to x, of its shape and type.
     """
-    M, dcov = rows_of(x, patches), dcov.contiguous()
+    M, dmean, dcov = rows_of(x, patches), dmean.resolve_neg(), dcov.resolve_neg().contiguous()
     images, channels, height, width = x.shape
     plan = AdjointPlan.of(patches, (images, channels, height, width), numbers(x, patches), x.device)
     means = sampled_shift(x)

@@ -47,6 +47,17 @@ def by_kernels(x: Tensor, patches: Patches, algorithm: str, precision: str) -> t
     return mean, cov
 
 
+def adjoint_by_kernels(
+    x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, precision: str
+) -> Tensor:
+    """The gradient of :func:`by_kernels`, which raises alike, with respect to x."""
+    require_kernel_input(x, NAME)
+    require_precision(precision, x.dtype, NAME)
+    ways = products_of_shifted(x.dtype, precision)
+    dx: Tensor = AdjointByKernels.apply(x, mean, dmean, dcov, patches, ways)  # type: ignore[no-untyped-call]
+    return dx
+
+
 class ByKernels(Function):
     """The function behind :func:`by_kernels`."""
 

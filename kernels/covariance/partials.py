@@ -27,6 +27,9 @@ UTMOST = 16 * LONGEST
 """Chunks that one program adds up at most: where many pixels are equal they were seen to lose 0.4 u each, and a budget
 (`ndbench.verify.covariance_budgets.summation`) has eight times as much for as many rows."""
 
+MOST = 65_535
+"""Partial sums of an item: the second dimension of a grid ends there. `UTMOST` chunks each are 2^38 rows."""
+
 DIRECT = 4
 """Partial sums that are added up where they are read: more are slower, and take so little memory that their sums in
 float64 can be afforded."""
@@ -50,7 +53,7 @@ def splits(items: int, chunks: int, affordable: int) -> int:
         affordable: partial sums of every item that there is memory for.
     """
     wanted = max(-(-PROGRAMS // items), -(-chunks // LONGEST))
-    return max(1, min(chunks, max(-(-chunks // UTMOST), min(wanted, affordable))))
+    return max(1, min(chunks, max(-(-chunks // UTMOST), min(wanted, affordable, MOST))))
 
 
 @specialized_on("record")

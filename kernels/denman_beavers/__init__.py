@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ndbench.kernels.denman_beavers import inverse_product, sweep, sweep_adjoint, tile_product, tiled
+from ndbench.kernels.denman_beavers.tiles import require_order
 from ndbench.kernels.precision import require_precision
 from ndbench.kernels.runtime import launched_on, require_kernel_input
 from ndbench.kernels.variant import Variant
@@ -41,6 +42,7 @@ class ProductFormKernels:
         """D; with `keep` also the iterates and mu_k."""
         require_kernel_input(A, NAME)
         require_precision(self.precision, A.dtype, NAME)
+        require_order(A.shape[-1], NAME)
         matrices = A.reshape(-1, *A.shape[-2:])
         steps, scaled_steps = self.iteration.steps, self.iteration.scaled_steps
         with launched_on(A):
@@ -53,7 +55,7 @@ class ProductFormKernels:
     def pull_back(self, A: Tensor, saved: tuple[Tensor, ...], G: Tensor) -> Tensor:
         """The gradient, by reversing the steps."""
         iterates, scales = saved or replace(self, keep=True).run(A)[1:]
-        upstream, scaled_steps = G.reshape(-1, *G.shape[-2:]), self.iteration.scaled_steps
+        upstream, scaled_steps = G.resolve_neg().reshape(-1, *G.shape[-2:]), self.iteration.scaled_steps
         with launched_on(A):
             if A.shape[-1] <= sweep_adjoint.LARGEST_ORDER:
                 return sweep_adjoint.run(upstream, iterates, scales, scaled_steps).view(A.shape)

@@ -57,6 +57,23 @@ def padded_order(n: int) -> int:
     return 16 if n <= 16 else 32 * -(-n // 32)
 
 
+LARGEST_ORDER = 46_336
+"""Multiple of 32, whose square has less than 32 bits: entries of a matrix are numbered by them."""
+
+
+def require_order(n: int, name: str) -> None:
+    """Raise unless the entries of a matrix can be numbered.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    if n > LARGEST_ORDER:
+        raise ValueError(
+            f"{name}: Triton kernels of 'denman_beavers' take orders up to {LARGEST_ORDER}; got {n}; use "
+            "backend='torch' or another method"
+        )
+
+
 def configuration(matrices: int, P: int, **constants: object) -> Configuration:
     """The tiles for that many matrices."""
     return _configuration(64 if matrices * tiles(P, 64) >= TILES_TO_FILL_A_DEVICE else 32, constants)

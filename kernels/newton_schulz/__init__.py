@@ -53,7 +53,7 @@ class CoupledKernels:
         """The gradient, symmetric, by the tangent of the steps in direction sym(G)."""
         self._require_served(A)
         with launched_on(A):
-            n, matrices, gradients = A.shape[-1], _batch(A), _batch(G)
+            n, matrices, gradients = A.shape[-1], _batch(A), _batch(G.resolve_neg())
             if n <= small.LARGEST_ORDER and small_adjoint.fits(self.precision):
                 table = self._table(A)
                 dA = small_adjoint.run(matrices, gradients, table, quintic=self._quintic, precision=self.precision)

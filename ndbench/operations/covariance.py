@@ -171,9 +171,9 @@ def moments(x: Tensor, patches: Patches, way: Way) -> tuple[Tensor, Tensor]:
 def adjoint_of(x: Tensor, mean: Tensor, dmean: Tensor, dcov: Tensor, patches: Patches, way: Way) -> Tensor:
     """Gradient of :func:`moments` with respect to x, in its type, by hand-written adjoints."""
     if choose_backend(way.backend, x, NAME, way.obstacle()) == "triton":
-        from ndbench.kernels.covariance.adjoint import adjoint  # noqa: PLC0415
+        from ndbench.kernels.covariance.derivatives import adjoint_by_kernels  # noqa: PLC0415
 
-        return adjoint(x, mean, dmean, dcov, patches, precision=way.precision or "ieee")
+        return adjoint_by_kernels(x, mean, dmean, dcov, patches, way.precision or "ieee")
     algorithm = fastest(tuple(x.shape), patches) if way.algorithm == "auto" else way.algorithm
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     return ADJOINTS[algorithm](wide, mean, dmean, dcov, patches).to(x.dtype)
@@ -208,6 +208,8 @@ def check(x: Tensor, patches: Patches) -> None:
             "patch_covariance: x must be a real floating-point tensor (float64, float32, float16, bfloat16);"
             f" got {found}; convert it first"
         )
+    if x.is_nested:
+        raise TypeError("patch_covariance: x must be one tensor; got a nested one; pass its parts one by one")
     if x.layout != torch.strided:
         raise TypeError(f"patch_covariance: x must be dense; got layout {x.layout}; call to_dense() first")
     patches.check(x.shape)

@@ -17,6 +17,8 @@ def require_square_floats(A: Tensor, name: str) -> None:
             f"{name}: A must have a real floating-point type (float64, float32, float16, bfloat16); got {A.dtype}; "
             "convert it first"
         )
+    if A.is_nested:
+        raise TypeError(f"{name}: A must be one tensor; got a nested one; pass its parts one by one")
     if A.layout != torch.strided:
         raise TypeError(f"{name}: A must be dense; got layout {A.layout}; call to_dense() first")
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ndbench import roots
-from ndbench.kernels.runtime import capturing
+from ndbench.kernels.precision import require_precision
+from ndbench.kernels.runtime import capturing, require_kernel_input
 from ndbench.operations.backends import choose_backend, require_backend, require_no_precision
 from ndbench.operations.definite import faults, require_none, require_square_floats
 from ndbench.roots.adjoints import Coupled, ProductForm, with_adjoint
@@ -120,7 +121,13 @@ def inverse_sqrt(
     require_square_floats(A, "inverse_sqrt")
     require_backend(backend, "inverse_sqrt")
     options = _Options(method, steps, lower, scaled_steps, adjoint)
-    function = options.function(choose_backend(backend, A, "inverse_sqrt", options.obstacle()), precision)
+    chosen = choose_backend(backend, A, "inverse_sqrt", options.obstacle())
+    function = options.function(chosen, precision)
+    if chosen == "triton":
+        require_kernel_input(A, "inverse_sqrt")
+        # half types of the others are computed in float32
+        products = A.dtype if method in POLYNOMIAL else working_type(A.dtype)
+        require_precision(precision or "ieee", products, "inverse_sqrt")
     if A.numel() == 0:
         return A.clone()
     return _guarded(A, function, semidefinite=method in POLYNOMIAL, check=check, name="inverse_sqrt")

@@ -124,6 +124,15 @@ def test_tables_that_no_graph_reads_are_given_up():
 
 
 @pytest.mark.usefixtures("few")
+def test_no_table_is_given_up_while_a_kernel_may_read_it(monkeypatch):
+    kept = []
+    monkeypatch.setattr(runtime, "wait_for", lambda device: kept.append(len(table.recent)))
+    for size in range(KEPT + 2):
+        table(size, CPU)
+    assert kept == [KEPT + 1] * 2
+
+
+@pytest.mark.usefixtures("few")
 def test_tables_used_last_are_kept():
     first = table(1, CPU)
     for size in range(2, 3 * KEPT):

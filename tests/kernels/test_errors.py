@@ -8,10 +8,13 @@ import torch
 
 from ndbench import inverse_sqrt, patch_covariance
 from ndbench.covariance import Patches
+from ndbench.covariance.classes import Classes
 from ndbench.kernels.covariance.derivatives import by_kernels
-from ndbench.kernels.covariance.limits import FARTHEST, LARGEST, require_sizes
+from ndbench.kernels.covariance.limits import FARTHEST, LARGEST, channels_in_a_class, require_sizes
+from ndbench.kernels.roots import by_kernels as by_steps
 from ndbench.kernels.runtime import interpreted, unreadable
 from ndbench.operations import backends
+from ndbench.roots.adjoints.choice import steps_of
 
 METHODS = ("newton_schulz", "minimax_cubic", "minimax_quintic", "denman_beavers")
 ROOTS = {method: partial(inverse_sqrt, method=method, backend="triton") for method in METHODS}
@@ -45,26 +48,27 @@ WRONG = {
     "integers": (lambda x: x.long(), TypeError, "real floating-point"),
     "complex": (lambda x: x + 0j, TypeError, "real floating-point"),
     "eight bits": (lambda x: x.to(torch.float8_e4m3fn), TypeError, "real floating-point"),
+    "nested": (lambda x: torch.nested.nested_tensor(list(x)), TypeError, "must be one tensor; got a nested one"),
     "sparse": (lambda x: x.to_sparse(), TypeError, r"must be dense; got layout torch.sparse_coo; call to_dense\(\)"),
     "negated": (negated_when_read, TypeError, r"call resolve_neg\(\) first"),
     "no tensor": (lambda x: [[1.0]], TypeError, "list"),
     "meta": (lambda x: x.to("meta"), ValueError, "run on a GPU; got a tensor on meta"),
     "few dimensions": (lambda x: x.flatten(), ValueError, r"shape|square"),
 }
+prototypes = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 every_wrong_input = pytest.mark.parametrize(("change", "error", "message"), WRONG.values(), ids=WRONG)
 
 
 @every_root
+@prototypes
 @every_wrong_input
 def test_wrong_matrices(device, root, change, error, message):
-    A = change(matrices(device))
-    # values that are not there cannot be checked
-    options = {"check": False} if getattr(A, "is_meta", False) else {}
     with pytest.raises(error, match=f"inverse_sqrt: .*({message})"):
-        root(A, **options)
+        root(change(matrices(device)))
 
 
 @every_covariance
+@prototypes
 @every_wrong_input
 def test_wrong_images(device, covariance, change, error, message):
     with pytest.raises(error, match=f"patch_covariance: .*({message})"):
@@ -136,6 +140,10 @@ def test_no_matrices(device, root, shape):
     D = root(A)
     assert D.shape == shape
     assert torch.autograd.grad(D.sum(), A)[0].shape == shape
+    with pytest.raises(TypeError, match=r"got torch\.float64"):
+        root(A.double())
+    with pytest.raises(ValueError, match="precision must be one of"):
+        root(A, precision="fp8")
 
 
 @every_root
@@ -175,6 +183,9 @@ GEOMETRIES = {
     "pixels": ((1, 1, 2**16, 2**15), {"stride": 1000}, f"{LARGEST} pixels of an image; got {2**31}"),
     "rows": ((1, 1, 3, 3), {"padding": (FARTHEST, 0), "stride": 1000}, f"{FARTHEST} rows or columns of a padded image"),
     "columns": ((1, 2**30, 2, 2), {}, f"{2**31 - 1} columns of the patch matrix; got {2**32}"),
+    "a class": ((1, 46_341, 2, 2), {}, "46340 channels in a class; got 46341"),
+    # kernels of 4 pixels and 2 groups: all channels are of one class
+    "an interleaved class": ((1, 46_342, 2, 2), {"block": 23_171, "grouping": "interleaved"}, "46340 channels in a"),
 }
 
 
@@ -188,7 +199,39 @@ def test_sizes_that_32_bits_do_not_number(device, algorithm, shape, options, mes
 
 def test_the_largest_sizes_are_taken():
     require_sizes((2**40, 3, 2**15, 2**15), Patches.of(3, padding=1), "f")
-    require_sizes((1, 2**25, 7, 7), Patches.of(7, padding=3), "f")
+    require_sizes((1, 2**25, 7, 7), Patches.of(7, padding=3, block=2**15), "f")
+
+
+@pytest.mark.parametrize("grouping", ["channel", "interleaved"])
+@pytest.mark.parametrize("kernel", [1, 2, (2, 3)])
+@pytest.mark.parametrize("block", [2, 4, 6, 9])
+def test_classes_are_counted_before_they_are_made(kernel, block, grouping):
+    patches = Patches.of(kernel, block=block, grouping=grouping)
+    assert channels_in_a_class(36, patches) == Classes.of(patches, 36, torch.device("cpu")).members.shape[1]
+
+
+def test_orders_that_32_bits_do_not_number(device):
+    A = torch.zeros((), device=device).expand(46_337, 46_337)
+    with pytest.raises(ValueError, match=r"inverse_sqrt: .* take orders up to 46336; got 46337; use backend='torch'"):
+        by_steps(steps_of("denman_beavers", 2, 1e-4, 0), "ieee", recorded=False).run(A)
+
+
+NEGATED = {
+    **{method: (root, matrices, lambda D: D) for method, root in ROOTS.items()},
+    **{algorithm: (f, images, lambda found: found[1]) for algorithm, f in COVARIANCES.items()},
+    "mean": (COVARIANCES["auto"], images, lambda found: found[0]),
+}
+
+
+@pytest.mark.parametrize(("function", "made", "of"), NEGATED.values(), ids=NEGATED)
+def test_upstream_gradients_that_are_negated_when_read(device, function, made, of):
+    x = made(device).requires_grad_()
+    y = of(function(x))
+    upstream = torch.linspace(1, 2, y.numel(), device=device).view(y.shape)
+    (wanted,) = torch.autograd.grad(y, x, upstream, retain_graph=True)
+    # autograd passes on the negated view, as it does behind torch.complex(1, D).conj()
+    (found,) = torch.autograd.grad(y, x, negated_when_read(upstream))
+    assert torch.equal(found, wanted)
 
 
 def test_auto_takes_torch_for_what_kernels_cannot_read():

@@ -56,6 +56,13 @@ def test_covariance(shape, patches, algorithm, grids, device):
     require_launchable(grids)
 
 
+@pytest.mark.parametrize("algorithm", [im2col, lagged])
+def test_covariance_of_many_rows(algorithm, grids, device):
+    # as many partial sums as there is room for
+    algorithm(torch.zeros((), device=device, dtype=torch.float16).expand(2**20, 1, 128, 128), Patches.of(1), "ieee")
+    require_launchable(grids)
+
+
 @every_shape
 def test_gradient_of_the_covariance(shape, patches, grids, device):
     groups = patches.groups(shape[1])

@@ -14,10 +14,13 @@ from ndbench.covariance.im2col import im2col_adjoint
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.kernels import covariance as kernels
 from ndbench.kernels.covariance import adjoint as adjoint_module
+from ndbench.kernels.covariance import derivatives
 from ndbench.kernels.covariance.adjoint import adjoint
 from ndbench.kernels.covariance.derivatives import by_kernels
+from ndbench.kernels.precision import products_of_shifted
 from ndbench.kernels.runtime import interpreted
 from ndbench.operations import patch_covariance
+from ndbench.operations.covariance import Way, adjoint_of, moments
 from ndbench.verify.gradients.problems import CovarianceGradientProblem
 from ndbench.verify.suite import CHECKS
 from tests.covariance.enumeration import CASES, expected
@@ -284,3 +287,15 @@ def test_bfloat16_is_not_interpreted():
         pytest.skip("a GPU computes bfloat16")
     with pytest.raises(NotImplementedError, match="interpreter computes bfloat16 wrongly"):
         patch_covariance(torch.zeros(1, 1, 3, 3, dtype=torch.bfloat16), 2, backend="triton")
+
+
+def test_compiled_graphs_launch_the_gradient_that_is_judged(device, monkeypatch):
+    seen = []
+    monkeypatch.setattr(derivatives, "adjoint", lambda x, *_, precision: seen.append(precision) or torch.zeros_like(x))
+    monkeypatch.setattr("ndbench.kernels.precision.interpreted", lambda: False)
+    x = torch.ones(2, 4, 5, 5, dtype=torch.float16, device=device, requires_grad=True)
+    patches, way = Patches.of(3, block=2), Way("auto", "auto", "triton", None)
+    mean, cov = moments(x, patches, way)
+    cov.sum().backward()
+    adjoint_of(x.detach(), mean.detach(), mean.detach(), cov.detach(), patches, way)
+    assert seen == [products_of_shifted(torch.float16, "ieee")] * 2
