@@ -77,7 +77,7 @@ def tests(session: nox.Session) -> None:
         return
     # what tests/speed times runs once, to be judged: times of two processes at once would say nothing
     # some tests take a minute: who has none left takes over those of the other
-    both = ("--numprocesses", "2", "--dist", "worksteal", "--benchmark-disable")
+    both = ("--numprocesses", "2", "--dist", "worksteal", "--benchmark-disable", "--durations", "12")
     run(session, "pytest", *both)
     run(session, "pytest", *both, "tests/kernels", TRITON_INTERPRET="1")
 
