@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
 from ndbench.bench.run import Row
 from ndbench.bench.stored import Change
 from ndbench.cost.ceilings import Ceilings
+from ndbench.terminal import Table, escape
 from ndbench.timing import SHORT, Comparison, Samples
 
 MIB = 2**20
