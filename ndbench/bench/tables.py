@@ -82,7 +82,7 @@ def reasons(found: Iterable[Change]) -> Iterable[str]:
 def rates(found: Ceilings) -> str:
     """One line with the measured ceilings."""
     products = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in found.flops.items())
-    return f"measured ceilings: {found.bytes / 1e9:.0f} GB/s; Tflop/s of float32 products: {products}"
+    return f"measured ceilings: {found.bytes / 1e9:.0f} GB/s; Tflop/s of products: {products}"
 
 
 def _figures(row: Row) -> tuple[str, ...]:
