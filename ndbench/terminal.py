@@ -1,4 +1,4 @@
-"""How things are printed: by Rich, or as plain text where that is not installed. Nothing else loads Rich."""
+"""How things are printed: by Rich, or as plain text where that is not installed. No other module loads Rich."""
 
 import sys
 
