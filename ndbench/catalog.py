@@ -66,6 +66,7 @@ class Implementation:
         fewest: for kernels of an iteration, steps and scaled steps that run every statement of theirs; `function` takes
             them as the keywords `steps` and `scaled_steps`.
         same_kernels: for kernels of an iteration, another entry with the same ones and other coefficients.
+        package: what it needs beside NumPy and PyTorch, empty if nothing; where that is missing it is "not run".
         exempt: names of checks it is not held to.
         exempt_reason: why.
     """
@@ -88,6 +89,7 @@ class Implementation:
     interpreted: Callable[[Any], float] = lambda problem: 0.0
     fewest: tuple[int, int] | None = None
     same_kernels: str = ""
+    package: str = ""
     exempt: tuple[str, ...] = ()
     exempt_reason: str = ""
 
@@ -235,6 +237,7 @@ INVERSE_SQRT = (
     _exact(
         "scipy_sqrtm",
         devices=("cpu",),
+        package="scipy",
         law=RootLaw(),
         # Schur's method: SciPy's square root was seen at 1.1 n u (docs/findings.md)
         growth=1.0,
@@ -244,6 +247,7 @@ INVERSE_SQRT = (
     _exact(
         "scipy_power",
         devices=("cpu",),
+        package="scipy",
         law=RootLaw(),
         exempt=("whitening", "commutation", "versus-eigh"),
         exempt_reason="a Schur-Pade power is accurate in the forward error only",

@@ -5,6 +5,7 @@ import platform
 import re
 import subprocess
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ def environment() -> dict[str, Any]:
         "allocator": allocator(),
         "commit": _loaded_commit(),
     }
+
+
+def optional(module: str) -> Any:
+    """The module, or None where it cannot be imported.
+
+    Example:
+        >>> optional("math").sqrt(4.0), optional("no_such_module")
+        (2.0, None)
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        return None
 
 
 def processor() -> str:

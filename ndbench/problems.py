@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -30,7 +29,8 @@ def _shortest(x: float) -> str:
 
 def _hilbert(n: int) -> Matrix:
     """1 / (i + j - 1)."""
-    return np.asarray(scipy.linalg.hilbert(n), dtype=np.float64)
+    i = np.arange(1.0, n + 1)
+    return np.asarray(1 / (np.add.outer(i, i) - 1))
 
 
 def _lehmer(n: int) -> Matrix:
@@ -49,6 +49,14 @@ def _cauchy(n: int) -> Matrix:
     """1 / (x_i + x_j) with x_i = 2^i, scaled to a unit diagonal: 2 sqrt(x_i x_j) / (x_i + x_j)."""
     i = np.arange(float(n))
     return np.asarray(1 / np.cosh(np.subtract.outer(i, i) * np.log(2) / 2))
+
+
+def _hadamard(n: int) -> Matrix:
+    """Sylvester's matrix of order n = 2^m: H_2n = [[H_n, H_n], [H_n, -H_n]]."""
+    H = np.ones((1, 1))
+    while len(H) < n:
+        H = np.block([[H, H], [H, -H]])
+    return H
 
 
 NAMED: dict[str, Callable[[int], Matrix]] = {
@@ -123,7 +131,7 @@ class MatrixProblem:
             return _structured(self.matrix, self.n, self.condition, rng)
         spectrum = SPECTRA[self.matrix](self.n, self.condition, rng)
         if self.matrix == "repeated":
-            H = scipy.linalg.hadamard(self.n).astype(np.float64)
+            H = _hadamard(self.n)
             return (H * spectrum) @ H.T / self.n
         return planted(spectrum, rng)
 
@@ -230,7 +238,10 @@ def _structured(pattern: str, n: int, condition: float, rng: np.random.Generator
     if pattern == "diagonal":
         return np.diag(spectrum)
     half = n // 2
-    return np.asarray(scipy.linalg.block_diag(planted(spectrum[:half], rng), planted(spectrum[half:], rng)))
+    A = np.zeros((n, n))
+    A[:half, :half] = planted(spectrum[:half], rng)
+    A[half:, half:] = planted(spectrum[half:], rng)
+    return A
 
 
 def _covariance_of_patches(image: Matrix, kernel: int, eps: float) -> Tensor:

@@ -1,13 +1,13 @@
 """How far a command is: a bar on a terminal, lines in a log."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from ndbench.terminal import Console, bar, escape, track
+
+T = TypeVar("T")
 
 LOG_WIDTH = 160
 """Columns of a log: wide enough for the widest table."""
@@ -16,6 +16,12 @@ LOG_WIDTH = 160
 def console(width: int = LOG_WIDTH) -> Console:
     """The terminal, or a log of this width."""
     return Console(file=sys.stdout) if sys.stdout.isatty() else Console(file=sys.stdout, width=width)
+
+
+def tracked(items: Sequence[T], what: str) -> Iterable[T]:
+    """The items, with a progress bar where standard error is a terminal, gone at the end."""
+    console = Console(file=sys.stderr)
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
 
 
 class Steps:
@@ -36,11 +42,8 @@ class Steps:
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total = what, total
         self.done = 0
-        columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         self.console = console()
-        self.bar: Bar | None = None
-        if sys.stdout.isatty():
-            self.bar = Bar(*columns, TextColumn("{task.description}"), transient=True, console=self.console)
+        self.bar = bar(what, self.console)
         self.task = self.bar.add_task("", total=total) if self.bar else None
 
     def __enter__(self) -> Self:

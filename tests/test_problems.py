@@ -87,6 +87,11 @@ def test_patterns():
     assert (blocks[2:, 2:] != 0).all()
 
 
+def test_the_hilbert_matrix_is_that_of_scipy():
+    found = MatrixProblem("hilbert", 7, batch=1, dtype=torch.float64).matrices()[0]
+    assert (found.numpy() == scipy.linalg.hilbert(7)).all()
+
+
 def test_planted_eigenvectors_are_orthogonal_and_random():
     A = planted(np.array([1.0, 2.0, 3.0]), np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.eigvalsh(A), [1, 2, 3], rtol=1e-14)

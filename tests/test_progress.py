@@ -3,7 +3,7 @@
 import io
 from contextlib import redirect_stdout
 
-from ndbench.progress import LOG_WIDTH, Steps, console
+from ndbench.progress import LOG_WIDTH, Steps, console, tracked
 
 
 class Terminal(io.StringIO):
@@ -34,3 +34,8 @@ def test_logs_are_of_one_width():
     with redirect_stdout(io.StringIO()):
         assert console().width == LOG_WIDTH
         assert console(200).width == 200
+
+
+def test_what_is_tracked_comes_in_order_and_leaves_a_log_as_it_is(capsys):
+    assert list(tracked([3, 1, 2], "count")) == [3, 1, 2]
+    assert capsys.readouterr() == ("", "")

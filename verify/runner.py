@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
-from ndbench.environment import environment
+from ndbench.environment import environment, optional
 from ndbench.kernels.runtime import interpreted
 from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
@@ -71,13 +71,16 @@ class Case:
     device: str = "cpu"
 
     def run(self) -> Verdict:
-        """The verdict; "not run" where the device is missing or not served."""
+        """The verdict; "not run" where the device is missing or not served, or a package that is needed."""
         if self.device not in self.implementation.devices:
             return self._not_run(f"{self.implementation.name} does not run on {self.device}")
         if self.device == "interpreter" and (obstacle := _uninterpretable(self)):
             return self._not_run(obstacle)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
+        package = self.implementation.package
+        if package and optional(package) is None:
+            return self._not_run(f"{self.implementation.name} needs {package}, which is not installed")
         with exact_convolutions(), quickly() if self.device == "interpreter" else nullcontext():
             return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
 

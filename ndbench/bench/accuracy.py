@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ndbench.bench.workloads import Contender, Differentiable, Workload, passes
-from ndbench.kernels.precision import product_roundoff
+from ndbench.kernels.precision import PRECISIONS, product_roundoff
 from ndbench.verify.budgets import VACUOUS
 
 STEP = 1e-6
@@ -36,7 +36,7 @@ class Standard:
 
     def __init__(self, workload: Workload, x: Tensor) -> None:
         self.workload = workload
-        self.x = x.double()
+        self.x, self.dtype = x.double(), x.dtype
         self._truth = cache(self._computed)
 
     def truth(self, contender: Contender) -> Truth:
@@ -50,16 +50,20 @@ class Standard:
     def allowed(self, contender: Contender, direction: str) -> float:
         """The error that a contender may have: (u (32 + n + sqrt(M)) + 16 (v - u)) max(1, c), 0.5 at most.
 
-        u = 2^-24 is the unit roundoff of float32 and v that of the contender's products. A right implementation is
+        u = 2^-24 is the unit roundoff of float32 and v that of the contender's products, or of the type of input and
+        answers if that is coarser. A right implementation is
         backward stable up to sums: it solves a problem whose input is off by (32 + n) u for products of order n, as in
         `ndbench.verify.gradients.budgets.closed_form`, and by sqrt(M) u where M rows are added up, with errors of both
         signs. Coarser products round each operand once, whatever n is, and about a dozen products follow
         one another. The condition c passes this on; it is measured on the truth. So an error above this is a mistake,
         and not rounding; how close right implementations come is for `ndbench verify` to say.
         """
-        u, v = torch.finfo(torch.float32).eps / 2, product_roundoff(torch.float32, contender.precision)
+        u, v = torch.finfo(torch.float32).eps / 2, self._roundoff(contender)
         backward = u * (32 + self.workload.order + math.sqrt(self.workload.rows)) + 16 * (v - u)
         return min(backward * max(1.0, self.truth(contender).conditions[direction]), VACUOUS)
+
+    def _roundoff(self, contender: Contender) -> float:
+        return product_roundoff(self.dtype, contender.precision if contender.precision in PRECISIONS else "ieee")
 
     def _computed(self, truth: Differentiable, parameters: tuple[Tensor, ...]) -> Truth:
         answers = self._answers(truth, parameters, self.x)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from ndbench.bench import plot, tables
 from ndbench.bench.registry import workloads
@@ -18,6 +17,7 @@ from ndbench.bench.workloads import Workload
 from ndbench.cost import ceilings
 from ndbench.environment import environment
 from ndbench.progress import Steps
+from ndbench.terminal import Console
 from ndbench.timing import Incomparable
 from ndbench.timing.comparison import EFFECTIVE
 from ndbench.writing import obstacle_to

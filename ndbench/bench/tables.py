@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
 from ndbench.bench.run import Row
 from ndbench.bench.stored import Change
 from ndbench.cost.ceilings import Ceilings
+from ndbench.terminal import Table, escape
 from ndbench.timing import SHORT, Comparison, Samples
 
 MIB = 2**20
@@ -84,7 +82,7 @@ def reasons(found: Iterable[Change]) -> Iterable[str]:
 def rates(found: Ceilings) -> str:
     """One line with the measured ceilings."""
     products = ", ".join(f"{precision} {rate / 1e12:.2f}" for precision, rate in found.flops.items())
-    return f"measured ceilings: {found.bytes / 1e9:.0f} GB/s; Tflop/s of float32 products: {products}"
+    return f"measured ceilings: {found.bytes / 1e9:.0f} GB/s; Tflop/s of products: {products}"
 
 
 def _figures(row: Row) -> tuple[str, ...]:

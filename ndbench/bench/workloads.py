@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ndbench.problems import dtype_name
+
 Differentiable = Callable[..., tuple[Tensor, ...]]
 Pass = Callable[[], tuple[Tensor, ...]]
 
@@ -17,7 +19,7 @@ class Contender:
 
     Attributes:
         function: the input to the outputs, differentiable.
-        precision: of its float32 products, for the floor.
+        precision: of its products, for the floor: how float32 is multiplied, or a type of 16 bits.
         capturable: whether a CUDA graph may hold it.
         settings: PyTorch's float32 matmul precision during the call, "highest" or "high".
         truth: what it computes in float64, if that is not the truth of the workload; called with the input and the
@@ -34,7 +36,7 @@ class Contender:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """How it multiplies float32, under the names of `ndbench.environment` where it has them.
+        """How it multiplies, under the names of `ndbench.environment` where it has them.
 
         Example:
             >>> Contender(lambda x: (x,), "tf32", settings="high").provenance
@@ -88,6 +90,26 @@ class Workload:
         if truth := contender.truth or self.truth:
             return truth
         raise ValueError(f"workload {self.name}: a contender without a truth of its own, and the workload has none")
+
+
+def own_products(dtype: torch.dtype) -> str:
+    """The precision of products of operands of this type, as floors know it.
+
+    Example:
+        >>> own_products(torch.float32), own_products(torch.bfloat16)
+        ('ieee', 'bfloat16')
+    """
+    return "ieee" if dtype == torch.float32 else dtype_name(dtype)
+
+
+def type_suffix(dtype: torch.dtype) -> str:
+    """What the name of a workload says of its type: nothing of float32.
+
+    Example:
+        >>> type_suffix(torch.float32), type_suffix(torch.float16)
+        ('', '-float16')
+    """
+    return "" if dtype == torch.float32 else f"-{dtype_name(dtype)}"
 
 
 def passes(contender: Contender, x: Tensor) -> Iterator[tuple[str, Pass]]:

@@ -8,8 +8,9 @@ from torch import Tensor
 from ndbench.cost.model import Cost
 from ndbench.timing import interleaved
 
-PRODUCTS = {"ieee": 1, "tf32x3": 3, "tf32": 1}
-"""Hardware products that one product takes."""
+HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+PRODUCTS = {"tf32x3": (3, "tf32")}
+"""How many hardware products one product takes, and of which precision, where it is not one of its own."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Ceilings:
 
     Attributes:
         bytes: of a large copy, read plus written.
-        flops: of a large matrix product, by how float32 is multiplied: "ieee", and "tf32" where there is another.
+        flops: of a large matrix product, by how float32 is multiplied: "ieee", and "tf32" where there is another; on a
+            GPU by the types of 16 bits too.
     """
 
     bytes: float
@@ -31,8 +33,8 @@ class Ceilings:
 
     def floor(self, flops: float, moved: float, precision: str) -> float:
         """Seconds below which no implementation can be: the longer of its arithmetic and its traffic."""
-        rate = self.flops["ieee" if precision == "ieee" else "tf32"]
-        return max(flops * PRODUCTS[precision] / rate, moved / self.bytes)
+        count, unit = PRODUCTS.get(precision, (1, precision))
+        return max(flops * count / self.flops[unit], moved / self.bytes)
 
 
 def floor_of(sides: tuple[Cost, Cost], ceilings: Ceilings) -> float:
@@ -41,18 +43,19 @@ def floor_of(sides: tuple[Cost, Cost], ceilings: Ceilings) -> float:
 
 
 def measured(device: str, rounds: int = 10) -> Ceilings:
-    """Measure both rates on a device; on the CPU there is one way to multiply."""
+    """Measure the rates on a device; on the CPU float32 is multiplied in one way, and nothing else is."""
     on_gpu = device == "cuda"
     n, size = (8192, 2**28) if on_gpu else (1024, 2**24)
     source, target = (torch.randn(size, device=device) for _ in range(2))
     A, B = (torch.randn(n, n, device=device) for _ in range(2))
     copy = interleaved({"copy": lambda: target.copy_(source)}, device, rounds)["copy"].typical
-    ways = ("ieee", "tf32") if on_gpu else ("ieee",)
+    ways = ("ieee", "tf32", *HALF) if on_gpu else ("ieee",)
     flops = {precision: 2 * n**3 / _product(A, B, precision, device, rounds) for precision in ways}
     return Ceilings(bytes=2 * source.nbytes / copy, flops={"tf32": flops["ieee"], **flops})
 
 
 def _product(A: Tensor, B: Tensor, precision: str, device: str, rounds: int) -> float:
+    A, B = (M.to(HALF.get(precision, M.dtype)) for M in (A, B))
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:

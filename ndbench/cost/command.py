@@ -10,9 +10,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
 from ndbench.cost.footprints import Sides, whole_if_seen
@@ -25,6 +22,8 @@ from ndbench.cost.totals import Totals, network_sheet, totals_sheet
 from ndbench.cost.tracing import convolutions as traced
 from ndbench.cost.tracing import maker
 from ndbench.covariance.patches import GROUPINGS
+from ndbench.progress import tracked
+from ndbench.terminal import Console
 
 DESCRIPTION = """Print what every algorithm of deconvolution costs in flops, bytes and memory, beside the convolution's
 own cost and the paper's law. Nothing is computed: counts are functions of shapes, and equal those of PyTorch's flop
@@ -140,10 +139,7 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
 
 def footprints_of(takes: Sequence[Callable[[], Sides | None] | None]) -> list[Sides | None]:
     """What each of them takes, with a progress bar on a terminal."""
-    console = Console(stderr=True)
-    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with progress:
-        return [take() if take else None for take in progress.track(takes, description="footprints")]
+    return [take() if take else None for take in tracked(takes, "footprints")]
 
 
 def of_networks(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:

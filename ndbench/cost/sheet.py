@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
+from ndbench.plain import markdown
+from ndbench.terminal import SIMPLE_HEAD, Table
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Sheet:
     def rich(self) -> Table:
         """For a terminal: words go on in the next line where they do not fit, and numbers are whole."""
         table = Table(title=self.title, title_justify="left", caption="\n".join(self.notes), caption_justify="left")
-        table.box, table.padding = box.SIMPLE_HEAD, 0
+        table.box, table.padding = SIMPLE_HEAD, 0
         for number, column in enumerate(self.columns):
             words = number < self.words
             table.add_column(
@@ -52,9 +52,8 @@ class Sheet:
             |---|---:|
             | a | 1 |
         """
-        marks = ["---" if number < self.words else "---:" for number in range(len(self.columns))]
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, *self.rows)]
-        body = [lines[0], f"|{'|'.join(marks)}|", *lines[1:]]
+        numbers = [number >= self.words for number in range(len(self.columns))]
+        body = markdown(self.columns, self.rows, numbers)
         return "\n".join([self.title, "", *body, *(f"\n{note}" for note in self.notes)])
 
 

@@ -1,17 +1,18 @@
 """Two references that share no code with the rest: SciPy's matrix square root and fractional power.
 
-They run on the CPU, matrix by matrix. Half types are computed in float32 and rounded once.
+They run on the CPU, matrix by matrix. Half types are computed in float32 and rounded once. SciPy is loaded when it is
+first asked for: where it is not installed everything else runs.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ndbench.environment import optional
 from ndbench.roots.precision import working_type
 
 Matrix = NDArray[Any]
@@ -20,10 +21,14 @@ Matrix = NDArray[Any]
 def scipy_sqrtm(A: Tensor) -> Tensor:
     """A^(-1/2) as the inverse of `scipy.linalg.sqrtm`: a Schur method.
 
+    Raises:
+        ImportError: where SciPy is not installed.
+
     References:
         Deadman, Higham and Ralha, Blocked Schur algorithms for computing the matrix square root, 2013.
     """
-    return _each(A, lambda a: scipy.linalg.inv(scipy.linalg.sqrtm(a)))
+    linalg = _linalg("scipy_sqrtm")
+    return _each(A, lambda a: linalg.inv(linalg.sqrtm(a)))
 
 
 def scipy_power(A: Tensor) -> Tensor:
@@ -32,16 +37,29 @@ def scipy_power(A: Tensor) -> Tensor:
     SciPy takes square roots until the spectrum is near 1, and loses a little with each: A is scaled to unit size first,
     by a power of 4, which is exact.
 
+    Raises:
+        ImportError: where SciPy is not installed.
+
     References:
         Higham and Lin, An improved Schur-Pade algorithm for fractional powers of a matrix, 2013.
     """
-    return _each(A, _power_of_unit_size)
+    power = _linalg("scipy_power").fractional_matrix_power
+
+    def of_unit_size(a: Matrix) -> Matrix:
+        exponent = int(np.frexp(np.abs(a).max())[1]) // 2
+        root: Matrix = power(np.ldexp(a, -2 * exponent), -0.5)
+        return root * 2.0**-exponent
+
+    return _each(A, of_unit_size)
 
 
-def _power_of_unit_size(a: Matrix) -> Matrix:
-    exponent = int(np.frexp(np.abs(a).max())[1]) // 2
-    power: Matrix = scipy.linalg.fractional_matrix_power(np.ldexp(a, -2 * exponent), -0.5)
-    return power * 2.0**-exponent
+def _linalg(method: str) -> Any:
+    if linalg := optional("scipy.linalg"):
+        return linalg
+    raise ImportError(
+        f"inverse_sqrt: method {method!r} needs SciPy, which is not installed; use method='spectral', which computes "
+        "the same function"
+    )
 
 
 def _each(A: Tensor, root: Callable[[Matrix], Matrix]) -> Tensor:

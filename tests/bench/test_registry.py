@@ -5,6 +5,7 @@ import torch
 
 from ndbench.bench.registry import workload, workloads
 from ndbench.bench.workloads import passes
+from ndbench.cost.ceilings import Ceilings
 
 SMALL = [w.name for w in workloads("cpu") if not w.large]
 
@@ -27,12 +28,42 @@ def test_workloads_have_names_and_work(device):
     assert all(w.flops > 0 and w.bytes > 0 for w in found)
 
 
-def test_contenders_of_a_gpu_are_named_without_one():
-    operations = [w for w in workloads("cuda") if not w.family.startswith(("gradient", "layer", "network"))]
-    for operation in operations:
-        names = set(operation.contenders("cuda"))
-        assert any("triton ieee" in name for name in names)
-        assert any("tf32" in name for name in names)
+OPERATIONS = [w for w in workloads("cuda") if not w.family.startswith(("gradient", "layer", "network"))]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda w: w.name)
+def test_contenders_of_a_gpu_are_named_without_one(operation):
+    kernels = {name.split()[-1] for name in operation.contenders("cuda") if "triton" in name}
+    # 16 bits are multiplied in one way
+    assert kernels == ({"triton"} if "float16" in operation.name else {"ieee", "tf32x3", "tf32"})
+
+
+@pytest.mark.parametrize(
+    "kind", ["newton_schulz", "minimax", "denman_beavers", "k3-s1", "k3-s3", "separate", "interleaved"]
+)
+def test_the_compiler_takes_part_in_every_kind(kind):
+    assert any(kind in w.name and "torch.compile" in w.contenders("cuda") for w in OPERATIONS)
+
+
+def test_a_gpu_times_every_kind_of_kernel():
+    names = {w.name for w in OPERATIONS}
+    assert names >= {
+        "minimax_cubic-T5-n32-b1024",
+        "denman_beavers-T9-n144-b64",
+        "newton_schulz-T5-float16-n64-b1024",
+        "newton_schulz-T5-bfloat16-n64-b1024",
+        "covariance-128x64x32x32-k3-s1-block16-separate",
+        "covariance-128x64x32x32-k3-s1-block16-interleaved",
+        "covariance-128x64x32x32-k3-s1-block64-float16",
+        "covariance-128x64x32x32-k3-s1-block64-bfloat16",
+    }
+
+
+def test_floors_know_the_products_of_every_contender():
+    rates = Ceilings(1e9, dict.fromkeys(("ieee", "tf32", "float16", "bfloat16"), 1e9))
+    for operation in OPERATIONS:
+        for contender in operation.contenders("cuda").values():
+            assert rates.floor(operation.flops, operation.bytes, contender.precision) > 0
 
 
 def test_a_cpu_has_no_contender_that_is_judged_as_coarser_than_it_computes():

@@ -167,6 +167,12 @@ def test_the_floor_is_the_longer_of_arithmetic_and_traffic(precision, seconds):
     assert RATES.floor(1.0, 1e9, precision) == 1
 
 
+def test_products_of_16_bits_have_a_rate_of_their_own():
+    rates = Ceilings(bytes=1e9, flops={**RATES.flops, "float16": 1.6e10, "bfloat16": 1.5e10})
+    assert rates.floor(8e6, 1.0, "float16") == pytest.approx(5e-4)
+    assert rates.floor(7.5e6, 1.0, "bfloat16") == pytest.approx(5e-4)
+
+
 def test_ceilings_of_the_cpu_are_plausible():
     found = measured("cpu", rounds=2)
     assert 1e8 < found.bytes < 1e13

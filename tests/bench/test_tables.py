@@ -137,4 +137,4 @@ def test_changes_tell_both_quartiles_and_the_verdict():
 
 def test_rates_have_units():
     found = rates(Ceilings(bytes=4.3e12, flops={"tf32": 4e14, "ieee": 6.7e13}))
-    assert found == "measured ceilings: 4300 GB/s; Tflop/s of float32 products: tf32 400.00, ieee 67.00"
+    assert found == "measured ceilings: 4300 GB/s; Tflop/s of products: tf32 400.00, ieee 67.00"

@@ -1,5 +1,7 @@
 """The direct methods: spectral, and SciPy's."""
 
+import sys
+
 import pytest
 import torch
 
@@ -30,3 +32,11 @@ def test_a_negative_eigenvalue_gives_nan_in_that_matrix_alone(root):
     X = root(A)
     torch.testing.assert_close(X[0], FIVE_FOUR_ROOT)
     assert X[1].isnan().all()
+
+
+@pytest.mark.parametrize("root", [roots.scipy_sqrtm, roots.scipy_power])
+def test_without_scipy_its_methods_say_what_to_do(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.linalg", None)
+    expected = f"method '{root.__name__}' needs SciPy, which is not installed; use method='spectral'"
+    with pytest.raises(ImportError, match=expected):
+        root(FIVE_FOUR)

@@ -130,6 +130,12 @@ def test_a_missing_device_is_not_run_and_counted(monkeypatch):
     assert not report.passed
 
 
+def test_a_missing_package_is_not_run_with_that_reason():
+    found = Case(FORWARD, replace(ROOT, package="no_such_package"), SMALL).run()
+    assert (found.status, found.reason) == (Status.NOT_RUN, "root needs no_such_package, which is not installed")
+    assert Case(FORWARD, replace(ROOT, package="numpy"), SMALL).run().passed
+
+
 def test_what_runs_elsewhere_is_left_out_unless_asked_for():
     here = Selection(device="cuda", checks=("forward",))
     assert elsewhere(here, IMPLEMENTATIONS) == ("steps",)

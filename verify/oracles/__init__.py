@@ -13,7 +13,8 @@ inverse square root, or the map of T steps of an iteration. `truth` gives it, fr
 | closed forms | `closed_forms` | particular matrices | exact |
 
 `recurrences` states the five maps once, for numbers, balls and matrices alike; `coefficients` computes those of the
-minimax iterations. The rigorous oracles need python-flint; without it they are `OracleUnavailable`.
+minimax iterations. The rigorous oracles need python-flint, and derivatives by Schur methods need SciPy;
+without them they are `OracleUnavailable`.
 
 References:
     Higham, Functions of Matrices, SIAM 2008, chapters 3 and 6.

@@ -11,22 +11,21 @@ References:
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+from ndbench.environment import optional
 from ndbench.verify.oracles.coefficients import TRUSTED_DIGITS
 from ndbench.verify.oracles.spectrum import Spectrum
 from ndbench.verify.oracles.unavailable import OracleUnavailable
 
 # a center this near to the truth rounds to float64 like the truth, but for ties
 NARROW = 2.0**-64
-AVAILABLE = find_spec("flint") is not None
-flint: Any = import_module("flint") if AVAILABLE else None
+flint: Any = optional("flint")
+AVAILABLE = flint is not None
 
 
 def precision(bits: int) -> AbstractContextManager[Any]:

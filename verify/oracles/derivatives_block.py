@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
+from ndbench.environment import optional
 from ndbench.targets import Exact, Steps, Target
 from ndbench.verify.oracles.recurrences import t_steps
+from ndbench.verify.oracles.unavailable import OracleUnavailable
 
 Batch = NDArray[Any]
 Derivative = Callable[[NDArray[np.float64], Batch, Target], Batch]
@@ -124,13 +125,18 @@ class ComplexMatrices:
 
 
 def block_derivatives(A: NDArray[np.float64], E: Batch, target: Target) -> Batch:
-    """L(A, E) for every direction in E, (m, n, n), by block matrices."""
+    """L(A, E) for every direction in E, (m, n, n), by block matrices.
+
+    Raises:
+        OracleUnavailable: for the exact root, where SciPy is not installed.
+    """
     n = len(A)
     B = np.zeros((len(E), 2 * n, 2 * n))
     B[:, :n, :n] = B[:, n:, n:] = A
     B[:, :n, n:] = E
     if isinstance(target, Exact):
-        return np.stack([np.linalg.inv(scipy.linalg.sqrtm(b)).real[:n, n:] for b in B])
+        sqrtm = _linalg().sqrtm
+        return np.stack([np.linalg.inv(sqrtm(b)).real[:n, n:] for b in B])
     return np.asarray(t_steps(Matrices(B), target, BlockMatrices()).entries[:, :n, n:])
 
 
@@ -162,11 +168,22 @@ def symmetric_basis(n: int) -> Batch:
 
 
 def lyapunov_gradient(A: NDArray[np.float64], G: Batch) -> Batch:
-    """The gradient of <G, A^(-1/2)>: R W + W R = -X G X with R = A^(1/2), X = R^-1, by Schur methods."""
-    R = np.asarray(scipy.linalg.sqrtm(A)).real
+    """The gradient of <G, A^(-1/2)>: R W + W R = -X G X with R = A^(1/2), X = R^-1, by Schur methods.
+
+    Raises:
+        OracleUnavailable: where SciPy is not installed.
+    """
+    linalg = _linalg()
+    R = np.asarray(linalg.sqrtm(A)).real
     R = (R + R.T) / 2
     X = np.linalg.inv(R)
-    return np.asarray(scipy.linalg.solve_continuous_lyapunov(R, -X @ G @ X))
+    return np.asarray(linalg.solve_continuous_lyapunov(R, -X @ G @ X))
+
+
+def _linalg() -> Any:
+    if linalg := optional("scipy.linalg"):
+        return linalg
+    raise OracleUnavailable("Schur's square root and the Lyapunov equation need SciPy, which is not installed")
 
 
 def _blocks(M: Matrices) -> tuple[Batch, Batch]:

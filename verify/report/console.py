@@ -4,17 +4,17 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from ndbench.progress import Steps
 from ndbench.progress import console as terminal
+from ndbench.terminal import Console, Table, escape, styled
 from ndbench.verify.report import laws
 from ndbench.verify.runner import Case, Report
 from ndbench.verify.verdict import Status, Verdict
 
 NOT_RUN = "·"
+FAILURE = "bold red"
+"""The style of what failed."""
+FAILED = styled("failed", FAILURE)
 MOST_COLUMNS = 8
 """Checks in one table."""
 MOST_LAWS = 5
@@ -54,7 +54,7 @@ def show(report: Report, elsewhere: Sequence[str] = ()) -> None:
     if elsewhere:
         console.print(f"{len(elsewhere)} implementations run on other devices only (ndbench list)", highlight=False)
     console.print(_where(report), highlight=False)
-    console.print(summary(report), style="green" if report.passed else "bold red", highlight=False)
+    console.print(summary(report), style="green" if report.passed else FAILURE, highlight=False)
 
 
 def summary(report: Report) -> str:
@@ -104,7 +104,7 @@ def _cell(verdicts: list[Verdict]) -> str:
         return NOT_RUN
     worst = max((v.ratio for v in ran), key=lambda ratio: math.inf if math.isnan(ratio) else ratio)
     text = f"{worst:.2g} / {len(ran)}"
-    return text if all(v.passed for v in ran) else f"[bold red]{text}[/]"
+    return text if all(v.passed for v in ran) else styled(text, FAILURE)
 
 
 def _show_not_run(console: Console, report: Report) -> None:
@@ -121,7 +121,7 @@ def _show_not_run(console: Console, report: Report) -> None:
 
 def _show_failure(console: Console, verdict: Verdict) -> None:
     console.print(
-        f"[bold red]failed[/] {verdict.check} of {escape(verdict.implementation)} on {escape(verdict.problem)}: "
+        f"{FAILED} {verdict.check} of {escape(verdict.implementation)} on {escape(verdict.problem)}: "
         f"measured {verdict.measured:.3g}, budget {verdict.budget:.3g}. {escape(verdict.reason)}",
         highlight=False,
     )

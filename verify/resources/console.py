@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from rich.markup import escape
-from rich.table import Table
-
 from ndbench.progress import console as terminal
+from ndbench.terminal import Table, escape
+from ndbench.verify.report.console import FAILED, FAILURE
 from ndbench.verify.resources.columns import cells
 from ndbench.verify.resources.survey import Row
 
@@ -29,14 +28,14 @@ def show(rows: Sequence[Row]) -> None:
     for name in cells(rows[0]):
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=name != "gates")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in cells(row).values()), style=None if row.passed else "bold red")
+        table.add_row(*(escape(cell) for cell in cells(row).values()), style=None if row.passed else FAILURE)
     out.print(table)
     for row in rows:
         for failure in row.failures:
             what = f"{escape(row.variant.name)} on {row.target.name}"
-            out.print(f"[bold red]failed[/] {failure.rule} of {what}: {escape(failure.message)}", highlight=False)
+            out.print(f"{FAILED} {failure.rule} of {what}: {escape(failure.message)}", highlight=False)
             out.print(f"       again: {again(row)}", highlight=False, soft_wrap=True)
-    out.print(summary(rows), style="green" if all(row.passed for row in rows) else "bold red", highlight=False)
+    out.print(summary(rows), style="green" if all(row.passed for row in rows) else FAILURE, highlight=False)
 
 
 def summary(rows: Sequence[Row]) -> str:

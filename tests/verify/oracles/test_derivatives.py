@@ -1,5 +1,7 @@
 """The closed forms of derivatives against every other way of finding them."""
 
+import sys
+
 import mpmath
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from ndbench.verify.oracles.derivatives_block import (
 from ndbench.verify.oracles.errors import planted
 from ndbench.verify.oracles.multiprecision import multiprecision_truth
 from ndbench.verify.oracles.spectrum import MULTIPRECISION, floats
+from ndbench.verify.oracles.unavailable import OracleUnavailable
 
 TARGETS = (
     Exact(),
@@ -158,3 +161,20 @@ def test_homogeneity_is_kept():
     with mpmath.workdps(40):
         inner = (multiprecision_gradient(A, target, G) * A).sum()
         assert abs(inner + (G * value).sum() / 2) <= 1e-30 * abs(inner)
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [lyapunov_gradient, lambda A, G: gradient_by(block_derivatives, A, Exact(), G)],
+    ids=["lyapunov", "block"],
+)
+def test_without_scipy_there_is_no_derivative_by_schur_methods(gradient, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.linalg", None)
+    with pytest.raises(OracleUnavailable, match="Schur's square root and the Lyapunov equation need SciPy"):
+        gradient(planted(3, 10.0, 0), upstream(3))
+
+
+def test_without_scipy_the_maps_of_steps_keep_their_block_matrices(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.linalg", None)
+    A, G, target = planted(3, 10.0, 0), upstream(3), Steps("newton_schulz", 5)
+    assert relative(gradient_by(block_derivatives, A, target, G), Eigenpairs.in_float64(A).gradient(target, G)) < 1e-12
