@@ -1,5 +1,6 @@
 """A convolution and how it is deconvolved: the numbers that all models are functions of."""
 
+import math
 from dataclasses import dataclass
 
 from ndbench.cost.roots import FORWARD as METHODS
@@ -10,6 +11,8 @@ from ndbench.layers.options import block_of, check_grouping, check_sampling
 NAME = "Layer"
 LARGEST = 2**31
 """Sizes, which kernels count in 32 bits."""
+NUMBERS = 2**40
+"""Of one tensor, 4 TiB in float32: no device holds them, and kernels count their programs in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,21 @@ class Layer:
 
     def __post_init__(self) -> None:
         check_grouping(self.whitening.grouping, self.convolution.groups, NAME)
+        for what, numbers in self._tensors().items():
+            if numbers >= NUMBERS:
+                raise ValueError(f"{NAME}: the {what} must have fewer than 2^40 numbers; got {numbers}")
+
+    def _tensors(self) -> dict[str, int]:
+        """How many numbers the largest tensors have, if all exist at once."""
+        conv, offsets = self.convolution, self.patches.offsets
+        images, channels, height, width = conv.shape
+        return {
+            "input": images * channels * height * width,
+            "output": images * conv.outputs * math.prod(conv.output_size),
+            "weight": conv.outputs * channels // conv.groups * offsets,
+            "patches": images * channels * math.prod(self.patches.output_size(height, width)) * offsets,
+            "covariance": self.matrices * self.order**2,
+        }
 
     @property
     def block(self) -> int:

@@ -205,6 +205,14 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         ([*LAYER, "--block", "2", "4"], "one layer has one table"),
         ([*LAYER, "--block", "²"], "must be a positive whole number; got '²'"),
         (["--layer", "100000000000x64x8x8", "--out", "4", "--kernel", "3"], "every size must be below 2^31"),
+        (
+            ["--layer", "999999999x999999x9999x9999", "--out", "64", "--kernel", "3"],
+            "ndbench cost: Layer: the input must have fewer than 2^40 numbers; got 99979900920019098980001",
+        ),
+        (
+            ["--layer", "1x1x1000000x1000000", "--out", "1", "--kernel", "1"],
+            "ndbench cost: Layer: Triton kernels take at most 2147481600 pixels of an image; got 1000000000000",
+        ),
         ([*LAYER, "--groups", "3"], "3 groups must divide the 8 channels"),
         ([*LAYER, "--groups", "2", "--grouping", "interleaved"], "interleaved blocks spread over all 2 groups"),
         ([*LAYER, "--network", "vgg16"], "not allowed with argument"),
