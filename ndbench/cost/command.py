@@ -17,13 +17,13 @@ from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
 from ndbench.cost.footprints import Sides, whole_if_seen
 from ndbench.cost.geometry import Convolution, Layer, Whitening
-from ndbench.cost.networks import NETWORKS, Named, convolutions
+from ndbench.cost.networks import LINEAR, NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
 from ndbench.cost.table import layer_sheet, rows_of
 from ndbench.cost.totals import Totals, network_sheet, totals_sheet
+from ndbench.cost.tracing import LeftOut, maker
 from ndbench.cost.tracing import convolutions as traced
-from ndbench.cost.tracing import maker
 from ndbench.covariance.patches import GROUPINGS
 
 DESCRIPTION = """Print what every algorithm of deconvolution costs in flops, bytes and memory, beside the convolution's
@@ -191,14 +191,19 @@ def deconvolved(
 def network(name: str, shape: tuple[int, int, int, int]) -> list[Named]:
     """The convolutions of a network that is known by name, or made by a function of a file."""
     if name in NETWORKS:
+        say(name, LeftOut(linear=LINEAR[name]))
         return convolutions(name, shape)
     if ".py:" not in name:
         raise ValueError(f"--network must be one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION; got {name!r}")
-    found, others = traced(maker(name), shape)
-    if others:
-        left_out = f"{name}: left out are {others} convolutions that are no torch.nn.Conv2d"
-        print(f"ndbench cost: {left_out}", file=sys.stderr)  # noqa: T201
+    found, left_out = traced(maker(name), shape)
+    say(name, left_out)
     return found
+
+
+def say(name: str, left_out: LeftOut) -> None:
+    """What a network computes besides, on standard error."""
+    for line in left_out.lines():
+        print(f"ndbench cost: {name}: {line}", file=sys.stderr)  # noqa: T201
 
 
 def whitenings(arguments: argparse.Namespace) -> list[Whitening]:

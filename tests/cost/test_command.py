@@ -187,7 +187,22 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         "from torch.nn import *\n\ndef net():\n    return Sequential(Conv2d(3, 8, 3), ConvTranspose2d(8, 4, 2))\n"
     )
     assert cli.main(["cost", "--network", f"{file}:net", "--input", "1x3x8x8"]) == 0
-    assert "left out are 1 convolutions that are no torch.nn.Conv2d" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"ndbench cost: {file}:net: left out are 1 convolutions that are no torch.nn.Conv2d\n"
+    )
+
+
+def test_linear_layers_that_are_left_out_are_said(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch.nn import *\n\ndef net():\n    return Sequential(Conv2d(3, 8, 3), Flatten(), Linear(288, 4))\n"
+    )
+    assert cli.main(["cost", "--network", f"{file}:net", "--input", "1x3x8x8"]) == 0
+    assert f"ndbench cost: {file}:net: left out are 1 linear layers\n" in capsys.readouterr().err
+    assert cli.main(["cost", "--network", "vgg16", "resnet18", "--input", "1x3x32x32"]) == 0
+    assert capsys.readouterr().err == (
+        "ndbench cost: vgg16: left out are 3 linear layers\nndbench cost: resnet18: left out are 1 linear layers\n"
+    )
 
 
 @pytest.mark.parametrize(
