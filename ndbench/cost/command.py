@@ -16,7 +16,7 @@ from rich.progress import Progress
 from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
 from ndbench.cost.footprints import Sides, whole_if_seen
-from ndbench.cost.geometry import Convolution, Layer, Whitening
+from ndbench.cost.geometry import Convolution, Layer, Whitening, linear
 from ndbench.cost.networks import LINEAR, NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
@@ -35,7 +35,10 @@ MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
 EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
 """Of sizes, by how many numbers there are."""
-OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first")
+BLOCK, BLOCK_OF_LINEAR, SAMPLING = 64, 512, 3
+"""Of the layers, by default."""
+OF_A_CONVOLUTION = ("kernel", "stride", "padding", "dilation", "groups")
+OF_A_LAYER = ("out", *OF_A_CONVOLUTION, "first")
 """Options that a network does not have."""
 
 
@@ -43,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `cost`."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--layer", type=sizes(4), metavar="NxCxHxW", help="one convolution of an input of this shape")
+    what.add_argument("--linear", type=sizes(2), metavar="NxC", help="one linear layer of so many rows and features")
     what.add_argument(
         "--network",
         nargs="+",
@@ -50,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"every convolution of {', '.join(NETWORKS)}, or of the torch.nn.Module that FILE.py:FUNCTION returns",
     )
     layer = parser.add_argument_group("of a layer")
-    layer.add_argument("--out", type=positive, metavar="O", help="channels of its output")
+    layer.add_argument("--out", type=positive, metavar="O", help="channels, or features, of its output")
     layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
     layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
     layer.add_argument("--padding", type=sizes(1, 2, least=0), metavar="P", help="at both ends of each axis")
@@ -64,8 +68,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group(
         "of the deconvolution; with several blocks or samplings a network has a row of totals each"
     )
-    how.add_argument("--block", type=positive, nargs="+", default=[64], metavar="B", help="channels whitened together")
-    how.add_argument("--sampling", type=positive, nargs="+", default=[3], metavar="S", help="sampling stride")
+    how.add_argument(
+        "--block",
+        type=positive,
+        nargs="+",
+        metavar="B",
+        help=f"channels whitened together, {BLOCK} by default, of a linear layer {BLOCK_OF_LINEAR}",
+    )
+    how.add_argument(
+        "--sampling",
+        type=positive,
+        nargs="+",
+        metavar="S",
+        help=f"sampling stride, {SAMPLING} by default; a linear layer counts every row",
+    )
     how.add_argument("--steps", type=positive, default=5, metavar="T", help="of the inverse square root")
     how.add_argument("--method", choices=tuple(METHODS), default="newton_schulz", help="of the inverse square root")
     how.add_argument("--grouping", choices=GROUPINGS, default="channel", help="of columns into blocks")
@@ -89,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print the table; 2 for arguments that describe no layer, or files that cannot be read or written."""
     try:
-        sheet, found = of_layer(arguments) if arguments.layer else of_networks(arguments)
+        sheet, found = of_networks(arguments) if arguments.network else of_layer(arguments)
         if arguments.json:
             save(Path(arguments.json), found)
     except (ValueError, TypeError, OSError) as error:
@@ -113,13 +129,32 @@ def save(path: Path, found: dict[str, Any]) -> None:
 
 def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     """The table of one layer, and the same as plain data."""
-    if arguments.out is None or arguments.kernel is None:
-        raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
-    refuse(arguments, ("input",), "--layer")
     (whitening, *others) = whitenings(arguments)
     if others:
         raise ValueError("one layer has one table; give one --block and one --sampling, or a --network")
-    conv = Convolution.of(
+    layer = linear_of(arguments, whitening) if arguments.linear else Layer(convolution_of(arguments), whitening)
+    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
+    rows = rows_of(layer, "DeconvLinear" if arguments.linear else "Deconv2d")
+    taken = footprints_of([row.footprint for row in rows]) if arguments.footprints else None
+    records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
+    sheet = layer_sheet(layer, rows, taken, rates)
+    return sheet, {"title": sheet.title, "rows": records}
+
+
+def linear_of(arguments: argparse.Namespace, whitening: Whitening) -> Layer:
+    """The linear layer that the arguments describe."""
+    if arguments.out is None:
+        raise ValueError("--linear needs --out: the features of the output")
+    refuse(arguments, (*OF_A_CONVOLUTION, "input", "footprints"), "--linear")
+    return linear(arguments.linear, arguments.out, whitening, input_gradient=not arguments.first)
+
+
+def convolution_of(arguments: argparse.Namespace) -> Convolution:
+    """The convolution that the arguments describe."""
+    if arguments.out is None or arguments.kernel is None:
+        raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
+    refuse(arguments, ("input",), "--layer")
+    return Convolution.of(
         arguments.layer,
         arguments.out,
         pair(arguments.kernel),
@@ -129,13 +164,6 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
         groups=arguments.groups or 1,
         input_gradient=not arguments.first,
     )
-    layer = Layer(conv, whitening)
-    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
-    rows = rows_of(layer)
-    taken = footprints_of([row.footprint for row in rows]) if arguments.footprints else None
-    records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
-    sheet = layer_sheet(layer, rows, taken, rates)
-    return sheet, {"title": sheet.title, "rows": records}
 
 
 def footprints_of(takes: Sequence[Callable[[], Sides | None] | None]) -> list[Sides | None]:
@@ -209,7 +237,9 @@ def say(name: str, left_out: LeftOut) -> None:
 def whitenings(arguments: argparse.Namespace) -> list[Whitening]:
     """All settings asked for."""
     chosen = arguments.method, arguments.steps, arguments.grouping
-    return [Whitening(block, sampling, *chosen) for block, sampling in product(arguments.block, arguments.sampling)]
+    block, sampling = (BLOCK_OF_LINEAR, 1) if arguments.linear else (BLOCK, SAMPLING)
+    settings = product(arguments.block or [block], arguments.sampling or [sampling])
+    return [Whitening(*setting, *chosen) for setting in settings]
 
 
 def ceilings_of(text: str) -> Ceilings:

@@ -188,3 +188,24 @@ class Layer:
     def matrices(self) -> int:
         """How many covariances there are."""
         return 1 if self.patches.pooled else self.convolution.shape[1] // self.block
+
+
+def linear(shape: tuple[int, int], outputs: int, whitening: Whitening, *, input_gradient: bool = True) -> Layer:
+    """A `ndbench.layers.DeconvLinear`: the convolution of one pixel, whose images are the rows.
+
+    Args:
+        shape: rows and features, (N, C).
+        outputs: features of the output.
+        whitening: with a sampling of 1, since every row counts.
+        input_gradient: as of a convolution.
+
+    Raises:
+        ValueError: for rows that are sampled.
+
+    Example:
+        >>> linear((128, 512), 10, Whitening(512, sampling=1)).order
+        512
+    """
+    if whitening.sampling != 1:
+        raise ValueError(f"{NAME}: a linear layer counts every row, so sampling must be 1; got {whitening.sampling}")
+    return Layer(Convolution((*shape, 1, 1), outputs, (1, 1), input_gradient=input_gradient), whitening)

@@ -34,6 +34,14 @@ def test_a_rectangular_layer(capsys):
     assert "kernel 3x5" in printed(capsys, "--layer", "1x4x9x9", "--out", "2", *more)
 
 
+def test_a_linear_layer(capsys):
+    shown = printed(capsys, "--linear", "128x1024", "--out", "10")
+    title = "128x1024x1x1 -> 10 channels, kernel 1x1, block 512, sampling 1, T = 5: covariance of order 512"
+    assert title in " ".join(shown.split())
+    assert "DeconvLinear: " in shown
+    assert "Deconv2d" not in shown
+
+
 def test_markdown(capsys):
     lines = printed(capsys, *LAYER, "--markdown").splitlines()
     assert lines[2].startswith("| operation | algorithm | forward Gflop |")
@@ -208,7 +216,7 @@ def test_linear_layers_that_are_left_out_are_said(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of the arguments --layer --network is required"),
+        ([], "one of the arguments --layer --linear --network is required"),
         (["--layer", "4x8x12"], "must be 4 numbers with \"x\" between, such as 1x3x224x224; got '4x8x12'"),
         (["--layer", "4x8x12x12"], "--layer needs --out and --kernel"),
         (
@@ -239,6 +247,14 @@ def test_linear_layers_that_are_left_out_are_said(capsys, tmp_path):
         (["--network", "vgg16", "--input", "1x3x8x8"], "conv5_1: the images are too small for the network"),
         (["--network", "vgg16", "--out", "3", "--stride", "2"], "--out, --stride has no meaning with --network"),
         ([*LAYER, "--input", "1x3x8x8"], "--input has no meaning with --layer"),
+        (["--linear", "8x12"], "--linear needs --out: the features of the output"),
+        (["--linear", "8x12x1", "--out", "4"], "must be 2 numbers with \"x\" between, such as 3x5; got '8x12x1'"),
+        (["--linear", "8x12", "--out", "4", "--kernel", "1"], "--kernel has no meaning with --linear; leave it out"),
+        (["--linear", "8x12", "--out", "4", "--footprints"], "--footprints has no meaning with --linear"),
+        (
+            ["--linear", "8x12", "--out", "4", "--sampling", "3"],
+            "a linear layer counts every row, so sampling must be 1; got 3",
+        ),
     ],
 )
 def test_wrong_usage(capsys, arguments, message):
