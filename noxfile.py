@@ -98,6 +98,12 @@ def speed(session: nox.Session) -> None:
 
 
 @nox.session
+def rates(session: nox.Session) -> None:
+    """How often a comparison of times is wrong, of real calls too; arguments after -- go to ndbench.timing.rates."""
+    run(session, "python", "-m", "ndbench.timing.rates", *session.posargs)
+
+
+@nox.session
 def against(session: nox.Session) -> None:
     """Time a base and this checkout in one job and fail if it is slower: `nox -s against -- BASE`."""
     run(session, "python", "-m", "benchmarks.against", *session.posargs)
@@ -124,7 +130,7 @@ def aot(session: nox.Session) -> None:
 def asv(session: nox.Session) -> None:
     """Benchmark HEAD, once each, and publish what is known of all commits; arguments after -- go to `asv run`."""
     run(session, "asv", "machine", "--yes")
-    run(session, "asv", "run", *(session.posargs or ["--quick", "HEAD^!"]))
+    run(session, "asv", "run", "--show-stderr", *(session.posargs or ["--quick", "HEAD^!"]))
     publish(session)
 
 
@@ -134,7 +140,7 @@ def history(session: nox.Session) -> None:
     if not session.posargs:
         session.error("which commits? for example: nox -s history -- HEAD~5..HEAD --steps 3")
     run(session, "asv", "machine", "--yes")
-    run(session, "asv", "run", *session.posargs)
+    run(session, "asv", "run", "--show-stderr", *session.posargs)
     publish(session)
 
 

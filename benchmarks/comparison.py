@@ -3,15 +3,16 @@
     OMP_NUM_THREADS=1 python -m benchmarks.comparison
 
 prints the processor time of a forward pass, and of comparing weight, bias, mean and D with copies, all of them or 64
-entries of each: writes through `.data` would show in the values alone. Lower quartiles of 60 times five calls.
+entries of each: writes through `.data` would show in the values alone. Lower quartiles of 60 interleaved rounds of five
+calls each.
 """
 
-import statistics
 import time
 
 import torch
 
 from ndbench.layers import Deconv2d, DeconvLinear
+from ndbench.timing import interleaved
 
 CASES = {
     "Deconv2d, 64 to 64, 32 x 32": (lambda: Deconv2d(64, 64, 3, padding=1), (64, 32, 32)),
@@ -21,15 +22,14 @@ CASES = {
 ENTRIES, ROUNDS, CALLS = 64, 60, 5
 
 
-def quartile(function):
-    """Microseconds of processor time of one call."""
-    times = []
-    for _ in range(ROUNDS):
-        begun = time.process_time_ns()
+def repeated(function):
+    """A function that calls another five times."""
+
+    def calls():
         for _ in range(CALLS):
             function()
-        times.append((time.process_time_ns() - begun) / CALLS / 1e3)
-    return statistics.quantiles(times, n=4)[0]
+
+    return calls
 
 
 def comparison(tensors):
@@ -47,7 +47,10 @@ def row(make, shape, samples):
     layer.eval()
     x, sources = torch.randn(samples, *shape), [*layer.parameters(), *layer.averages()]
     some = [source.flatten()[:: max(1, source.numel() // ENTRIES)] for source in sources]
-    return [quartile(f) for f in (lambda: layer(x), comparison(sources), comparison(some))]
+    functions = {"forward": lambda: layer(x), "all": comparison(sources), "some": comparison(some)}
+    sides = {name: repeated(function) for name, function in functions.items()}
+    found = interleaved(sides, "cpu", ROUNDS, clock=time.process_time)
+    return [1e6 * samples.typical / CALLS for samples in found.values()]
 
 
 def main():

@@ -1,13 +1,13 @@
 """Times of the patch covariance by algorithm: `python -m benchmarks.covariance` prints them side by side."""
 
-import statistics
-import time
+from functools import partial
 
 import torch
 
 from ndbench import patch_covariance
 from ndbench.covariance.choice import fastest
 from ndbench.covariance.patches import Patches
+from ndbench.timing import interleaved
 
 ALGORITHMS = ("im2col", "lagged", "shifted")
 LAYERS = {
@@ -32,14 +32,8 @@ def compare(rounds=15):
     print(f"| layer | {' | '.join(ALGORITHMS)} | auto |\n|---|{'---|' * (len(ALGORITHMS) + 1)}")
     for layer in LAYERS:
         x, arguments = question(layer)
-        samples = {algorithm: [] for algorithm in ALGORITHMS}
-        for _ in range(rounds + 1):
-            for algorithm in ALGORITHMS:
-                started = time.perf_counter()
-                patch_covariance(x, algorithm=algorithm, **arguments)
-                samples[algorithm].append(1e3 * (time.perf_counter() - started))
-        # the first round warms up
-        times = [statistics.quantiles(samples[algorithm][1:])[0] for algorithm in ALGORITHMS]
+        sides = {algorithm: partial(patch_covariance, x, algorithm=algorithm, **arguments) for algorithm in ALGORITHMS}
+        times = [1e3 * samples.typical for samples in interleaved(sides, "cpu", rounds).values()]
         options = dict(arguments)
         chosen = fastest(tuple(x.shape), Patches.of(options.pop("kernel_size"), **options))
         print(f"| {layer} | {' | '.join(f'{t:.1f}' for t in times)} | {chosen} |", flush=True)

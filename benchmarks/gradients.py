@@ -8,8 +8,6 @@ before. What BLAS packs internally is invisible there, on both sides alike.
 """
 
 import argparse
-import statistics
-import time
 from functools import partial
 
 import torch
@@ -17,6 +15,7 @@ import torch
 from ndbench import inverse_sqrt
 from ndbench.cost.counting import peak_memory
 from ndbench.problems import MatrixProblem
+from ndbench.timing import interleaved
 
 STEPS = 5
 SIDES = ("plain", "autograd", "reverse", "eigenbasis")
@@ -63,22 +62,12 @@ def extra_memory(function, A, G):
     return peak_memory(partial(gradient, function, A, G))
 
 
-def seconds(function, A, G):
-    started = time.perf_counter()
-    gradient(function, A, G)
-    return time.perf_counter() - started
-
-
 def compare(n, dtype, rounds, steps):
     """A table of both resources, and each side's share of the plain loop's."""
     A, G = question(n, dtype)
     functions = {name: side(name, steps) for name in SIDES}
-    samples = {name: [] for name in SIDES}
-    for _ in range(rounds + 1):
-        for name, function in functions.items():
-            samples[name].append(1e3 * seconds(function, A, G))
-    # the first round warms up
-    times = {name: statistics.quantiles(samples[name][1:])[0] for name in SIDES}
+    samples = interleaved({name: partial(gradient, f, A, G) for name, f in functions.items()}, "cpu", rounds)
+    times = {name: 1e3 * found.typical for name, found in samples.items()}
     memory = {name: extra_memory(function, A, G) / 2**20 for name, function in functions.items()}
     print(f"\nn = {n}, T = {steps}, {str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads\n")
     print("| gradient | ms | of plain | peak extra MiB | of plain | error |\n|---|---|---|---|---|---|")

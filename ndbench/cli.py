@@ -1,6 +1,7 @@
 """The command line: `ndbench verify`, `ndbench bench`, `ndbench cost`, `ndbench list`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from ndbench.bench import command as bench
@@ -51,3 +52,7 @@ def _target(operation: str, target: str) -> str:
 
 def _summary(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

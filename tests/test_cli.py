@@ -1,5 +1,8 @@
 """The console script: its commands and what they list."""
 
+import subprocess
+import sys
+
 import pytest
 
 from ndbench import cli
@@ -43,6 +46,14 @@ def test_list_names_every_check_with_its_first_line(capsys):
 def test_list_is_in_three_parts(capsys):
     headings = [line for line in listed(capsys) if not line.startswith(" ")]
     assert headings == ["implementations", "checks", "problems of the quick tier"]
+
+
+@pytest.mark.parametrize("module", ["ndbench", "ndbench.cli"])
+def test_modules_are_the_command(module):
+    command = [sys.executable, "-m", module, "verify", "--check", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "ndbench verify: no check is called nonsense" in done.stderr
 
 
 @pytest.mark.parametrize("tier", ["quick", "full"])

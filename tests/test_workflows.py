@@ -1,7 +1,6 @@
 """The workflows run what anybody can run in a checkout: every step is `.ci/run` with sessions of the noxfile."""
 
 import argparse
-import importlib.util
 import shlex
 import shutil
 import subprocess
@@ -20,13 +19,9 @@ COMMAND = [".ci/run", "--sessions"]
 
 
 @pytest.fixture(scope="module")
-def known():
+def known(noxfile):
     """Sessions by name, and those that a plain `nox` runs."""
-    import nox  # noqa: PLC0415  a session without it reads no noxfile
-
-    spec = importlib.util.spec_from_file_location("noxfile", ROOT / "noxfile.py")
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return {"all": set(nox.registry.get()), "default": list(nox.options.sessions)}
+    return {"all": set(noxfile.nox.registry.get()), "default": list(noxfile.nox.options.sessions)}
 
 
 def jobs(name):

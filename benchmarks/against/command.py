@@ -8,9 +8,10 @@ is measured again, and the new measurement of it counts: of many comparisons som
 strike the same one twice. While that is undecided, it is measured anew, three times in all; what is undecided then
 stays what it was, since noise must not acquit.
 
-Exits with 1 if a slowdown above 10 % is significant or an answer of the head is wrong, with 2 for wrong usage or if a
-side dies on the way, else with 0. Above 5 % it warns. Where there is nothing to compare with, since HEAD is the first
-commit or the base has no tests/speed that runs, the head's run is saved and no time is judged.
+Exits with 1 if a slowdown above 10 % is significant, an answer of the head is wrong or both sides have no workload in
+common, with 2 for wrong usage or if a side dies on the way, else with 0. Above 5 % it warns, and of workloads that the
+base alone has. Where there is nothing to compare with, since HEAD is the first commit or the base has no tests/speed
+that runs, the head's run is saved and no time is judged.
 """
 
 import argparse

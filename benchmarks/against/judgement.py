@@ -90,9 +90,14 @@ class Judgement:
         return [result for result in self.results if result.verdict == INCOMPARABLE and not result.level]
 
     @property
+    def disjoint(self):
+        """Whether the sides have nothing in common; what was wrong in the base has no time to be compared with."""
+        return not self.results and not self.wrong["base"]
+
+    @property
     def passed(self):
-        """No slowdown above the gate, and no wrong answer of the head."""
-        return not self.at("failure") and not self.wrong["head"]
+        """No slowdown above the gate, no wrong answer of the head, and something in common."""
+        return not self.at("failure") and not self.wrong["head"] and not self.disjoint
 
     def plain(self):
         results = [result.plain() for result in self.results]

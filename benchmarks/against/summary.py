@@ -65,6 +65,7 @@ def outcome(judgement):
     ]
     found = [f"{count} {what}" for count, what in slower if count] or ["none slower"]
     found += [f"{count} {what}" for count, what in others if count]
+    found += ["nothing in common"] if judgement.disjoint else []
     compared = len(judgement.results) - len(judgement.incomparable)
     return f"{'Passed' if judgement.passed else 'Failed'}: {compared} compared, {', '.join(found)}"
 
@@ -99,6 +100,10 @@ def annotations(judgement):
         yield annotation("warning", INCOMPARABLE, f"{short(result.name)}: {result.reason}")
     for name, why in judgement.wrong["head"].items():
         yield annotation("error", "wrong", f"{short(name)}: {why}")
+    for name in judgement.only["base"]:
+        yield annotation("warning", "only in base", f"{short(name)}: was not measured in head")
+    if judgement.disjoint:
+        yield annotation("error", "nothing compared", "base and head have no workload in common")
 
 
 def annotation(command, title, message):

@@ -1,10 +1,10 @@
-"""Patch covariances: the definition, and the lagged algorithm, float32."""
+"""Patch covariances: the definition, and the lagged and shifted algorithms, float32."""
 
 from . import measurement
 
 CPU = (
     ("covariance-8x64x32x32-k3-s1-block64", "covariance-8x64x32x32-k3-s3-block64"),
-    ("unfold + GEMM", "lagged, torch"),
+    ("unfold + GEMM", "lagged, torch", "shifted, torch"),
 )
 # of stride 1 only, which alone has a lagged kernel
 CUDA = (

@@ -1,12 +1,13 @@
 """What the kernels compile to: exact, and the same on every machine, with a GPU or without.
 
-Every kernel in its largest variant of float32, and the products that take most of the time on tensor cores too, for
-one target of each vendor. All variants for all targets are 999 compilations, minutes; `nox -s aot` judges those.
+Every kernel in its largest variant of float32, and the products that take most of the time on tensor cores too. One
+target of each vendor is compiled for; of the others there is what was compiled on this machine before, by `nox -s aot`,
+which judges all variants for all targets: 999 compilations, minutes.
 """
 
 from itertools import product
 
-from .measurement import known, needed
+from .measurement import attempt, known, needed
 
 VARIANTS = (
     "covariance.adjoint/64/channels_last/fp32/ieee",
@@ -36,7 +37,8 @@ VARIANTS = (
     "newton_schulz.tiled_products/64/tf32x3",
     "newton_schulz.tiled_scaling/tiles/fp32",
 )
-TARGETS = ("sm_90", "gfx942")
+COMPILED = ("sm_90", "gfx942")
+TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942", "gfx950")
 
 
 class Resources:
@@ -49,11 +51,13 @@ class Resources:
     def setup_cache(self):
         """By variant and target what was compiled, or why nothing was."""
         lacking = NotImplementedError("this commit has no such variant for this target")
-        try:
-            found = {(general_name(row.variant), row.target.name): figures(row) for row in surveyed()}
-        except NotImplementedError as reason:
-            found, lacking = {}, reason
-        return dict.fromkeys(product(VARIANTS, TARGETS), lacking) | found
+        found = dict.fromkeys(product(VARIANTS, TARGETS), lacking)
+        for targets, look in ((COMPILED, compiled), (sorted(set(TARGETS) - set(COMPILED)), remembered)):
+            outcomes = attempt(look, targets)
+            # the same reason for all of these targets
+            why = outcomes if isinstance(outcomes, Exception) else None
+            found |= dict.fromkeys(product(VARIANTS, targets), why) if why else outcomes
+        return found
 
     setup_cache.timeout = 600
 
@@ -75,13 +79,34 @@ class Resources:
     track_shared_memory.unit = "bytes"
 
 
-def surveyed():
-    """Rows of the variants and targets of this suite that the installed commit has."""
-    (all_variants,) = needed("ndbench.verify.resources.collection", "all_variants")
+def compiled(names):
+    """What the variants of this suite that the installed commit has compile to for these targets."""
+    variants, targets = there(names)
     (survey,) = needed("ndbench.verify.resources.survey", "survey")
+    return {
+        (general_name(row.variant), row.target.name): tracked(row.figures)
+        if row.figures
+        else RuntimeError("; ".join(map(str, row.failures)))
+        for row in survey(variants, targets)
+    }
+
+
+def remembered(names):
+    """The same, of what is known from compilations before, and a skip for the rest."""
+    key, load = needed("ndbench.verify.resources.cache", "key", "load")
+    variants, targets = there(names)
+    pairs = [(v, target) for v, target in product(variants, targets) if target.vendor in v.vendors]
+    known = {(general_name(v), target.name): load(key(v, target)) for v, target in pairs}
+    unknown = NotImplementedError("not compiled on this machine before; `nox -s aot` does, asv does not")
+    return {case: tracked(figures) if figures else unknown for case, figures in known.items()}
+
+
+def there(names):
+    """The variants of this suite, and the targets of these names, that the installed commit has."""
+    (all_variants,) = needed("ndbench.verify.resources.collection", "all_variants")
     (targets,) = needed("ndbench.verify.resources.targets", "TARGETS")
     variants = [variant for variant in all_variants() if general_name(variant) in VARIANTS]
-    return survey(variants, [target for target in targets if target.name in TARGETS])
+    return variants, [target for target in targets if target.name in names]
 
 
 def general_name(variant):
@@ -89,10 +114,7 @@ def general_name(variant):
     return variant.name.removesuffix("/nvidia").removesuffix("/amd")
 
 
-def figures(row):
-    """What is tracked of a row, or that it did not compile."""
-    if row.figures is None:
-        return RuntimeError("; ".join(map(str, row.failures)))
-    found = row.figures
-    spills = found.spill_loads + found.spill_stores
-    return {"registers": found.registers, "spills": spills, "shared memory": found.shared}
+def tracked(figures):
+    """What is tracked of what was compiled."""
+    spills = figures.spill_loads + figures.spill_stores
+    return {"registers": figures.registers, "spills": spills, "shared memory": figures.shared}

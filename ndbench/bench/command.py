@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", metavar="PATH", help="write every sample and the environment to this file")
     parser.add_argument("--plot", metavar="PATH", help="draw error against time, and time against size, into this file")
-    parser.add_argument("--compare", metavar="PATH", help="compare with the run that --json stored in this file")
+    parser.add_argument("--compare", metavar="PATH", help="ratios to the run that --json stored in this file")
 
 
 def execute(arguments: argparse.Namespace) -> int:

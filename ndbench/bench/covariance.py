@@ -83,6 +83,9 @@ class Layer:
         # its plan is copied to the GPU anew in each call
         lagged = Contender(lambda x: self.covariance(x, "lagged"), capturable=False)
         found = {"unfold + GEMM": unfold, "lagged, torch": lagged}
+        if device == "cpu":
+            # the slowest: on the images of a GPU it would take most of the run
+            found["shifted, torch"] = Contender(lambda x: self.covariance(x, "shifted"))
         if device == "cuda":
             # a CPU has no tf32: the same products would be judged by a coarser standard
             found["unfold + GEMM, tf32"] = Contender(unfold.function, "tf32", settings="high")

@@ -115,5 +115,12 @@ WORKLOADS = tuple(
 )
 TARGETS = 4
 """The first so many have targets to meet."""
-SMALL = tuple(Iteration("newton_schulz", n, batch).workload() for n, batch in ((32, 16), (64, 4), (288, 1)))
+SMALL = tuple(
+    iteration.workload()
+    for iteration in (
+        *(Iteration("newton_schulz", n, batch) for n, batch in ((32, 16), (64, 4), (288, 1))),
+        Iteration("minimax_quintic", 64, 4),
+        Iteration("denman_beavers", 64, 4, 9, 4),
+    )
+)
 """For a CPU."""

@@ -28,7 +28,8 @@ class Change:
     Attributes:
         row: of the new run.
         base: samples of the stored one.
-        comparison: of the two; None where either took less than can be measured, or they were timed in other ways.
+        comparison: of the two, whose verdict says nothing of two jobs; None where either took less than can be
+            measured, or they were timed in other ways.
         refusal: how the ways differ.
     """
 
@@ -77,21 +78,15 @@ class Stored:
         require_comparable({**self._place(), **ours}, {**environment, "timed_on": device})
 
     def changes(self, rows: Iterable[Row]) -> Iterator[Change]:
-        """Compare every row that both have, above the noise of both."""
+        """Compare every row that both have."""
         for row in rows:
             key = row.workload, row.contender, row.direction
             if key in self.rows and row.samples:
                 base = self._samples(key)
                 try:
-                    yield Change(row, base, self._comparison(key, row, row.samples))
+                    yield Change(row, base, _comparison(base, row.samples))
                 except Incomparable as refusal:
                     yield Change(row, base, None, str(refusal))
-
-    def _comparison(self, key: Key, row: Row, head: Samples) -> Comparison | None:
-        base = self._samples(key)
-        if not (base.measurable and head.measurable):
-            return None
-        return compare(base, head, floor=max(row.noise, float(self.rows[key].get("noise", 0))), paired=False)
 
     def _samples(self, key: Key) -> Samples:
         row = self.rows[key]
@@ -100,3 +95,9 @@ class Stored:
     def _place(self) -> dict[str, Any]:
         """The environment without PyTorch's settings of precision: every contender has its own."""
         return {name: value for name, value in self.environment.items() if name not in PRECISION}
+
+
+def _comparison(base: Samples, head: Samples) -> Comparison | None:
+    if not (base.measurable and head.measurable):
+        return None
+    return compare(base, head, paired=False)

@@ -52,7 +52,7 @@ def notes(rows: Sequence[Row]) -> Iterable[str]:
 
 
 def changes(found: Iterable[Change]) -> Table:
-    """The lower quartiles of the stored and of the new run in microseconds, and what is said of the difference."""
+    """The lower quartiles of the stored and of the new run in us, and their ratio; two jobs have no verdict."""
     listed = Table(title="against the stored run", title_justify="left")
     for column in ("workload", "implementation", "direction"):
         listed.add_column(column, no_wrap=True)
@@ -61,19 +61,18 @@ def changes(found: Iterable[Change]) -> Table:
     for change in found:
         row = change.row
         quartiles = (_microseconds(samples, 0) for samples in (change.base, Samples(row.seconds)))
-        said = _said(change.comparison)
-        listed.add_row(escape(row.workload), escape(row.contender), row.direction, *quartiles, *said)
+        verdict = "another job" if change.comparison else ""
+        said = (*quartiles, *_ratio(change.comparison), verdict)
+        listed.add_row(escape(row.workload), escape(row.contender), row.direction, *said)
     return listed
 
 
 def reasons(found: Iterable[Change]) -> Iterable[str]:
-    """Yield why a change is undecided or has no verdict."""
+    """Yield why a row is not compared with the stored one."""
     for change in found:
         name = f"{change.row.workload}, {change.row.contender}, {change.row.direction}"
         if change.refusal:
             yield f"{name}: {change.refusal}"
-        if change.comparison and change.comparison.reason:
-            yield f"undecided: {name}: {change.comparison.reason}"
         for run, samples in (("stored", change.base), ("new", Samples(change.row.seconds))):
             if not samples.measurable:
                 yield f"{name}, {run} run: {_below(samples)}"
@@ -103,17 +102,22 @@ def _microseconds(samples: Samples, quartile: int) -> str:
 
 def _said(comparison: Comparison | None) -> tuple[str, str, str]:
     """The ratio, the interval that holds it, and the verdict."""
+    return *_ratio(comparison), str(comparison.verdict) if comparison else ""
+
+
+def _ratio(comparison: Comparison | None) -> tuple[str, str]:
+    """The ratio, and the interval that holds it."""
     if not comparison:
-        return "", "", ""
+        return "", ""
     low, high = comparison.interval
-    return f"{comparison.ratio:.3g}", f"{low:.3f} to {high:.3f}", str(comparison.verdict)
+    return f"{comparison.ratio:.3g}", f"{low:.3f} to {high:.3f}"
 
 
 def _below(samples: Samples) -> str:
-    """Why there is no verdict on samples of which some are not above 0."""
+    """Why samples of which some are not above 0 are not compared."""
     if samples.typical > 0:
         below = sum(second <= 0 for second in samples.seconds)
-        return f"no verdict, since {below} of {len(samples.seconds)} samples are not above 0"
+        return f"not compared, since {below} of {len(samples.seconds)} samples are not above 0"
     return "below what can be measured: a quarter of the samples is not above 0"
 
 

@@ -13,14 +13,14 @@ from typing import Any
 from ndbench.arguments import positive
 from ndbench.cost.ceilings import Ceilings, measured
 from ndbench.cost.footprints import Sides, whole_if_seen
-from ndbench.cost.geometry import Convolution, Layer, Whitening
-from ndbench.cost.networks import NETWORKS, Named, convolutions
+from ndbench.cost.geometry import Convolution, Layer, Whitening, linear
+from ndbench.cost.networks import LINEAR, NETWORKS, Named, convolutions
 from ndbench.cost.roots import FORWARD as METHODS
 from ndbench.cost.sheet import Sheet
 from ndbench.cost.table import layer_sheet, rows_of
 from ndbench.cost.totals import Totals, network_sheet, totals_sheet
+from ndbench.cost.tracing import LeftOut, maker
 from ndbench.cost.tracing import convolutions as traced
-from ndbench.cost.tracing import maker
 from ndbench.covariance.patches import GROUPINGS
 from ndbench.progress import tracked
 from ndbench.terminal import Console
@@ -34,7 +34,10 @@ MEASURE = "measure"
 IMAGES = (1, 3, 224, 224)
 EXAMPLES = {1: "3", 2: "3x5", 4: "x".join(map(str, IMAGES))}
 """Of sizes, by how many numbers there are."""
-OF_A_LAYER = ("out", "kernel", "stride", "padding", "dilation", "groups", "first")
+BLOCK, BLOCK_OF_LINEAR, SAMPLING = 64, 512, 3
+"""Of the layers, by default."""
+OF_A_CONVOLUTION = ("kernel", "stride", "padding", "dilation", "groups")
+OF_A_LAYER = ("out", *OF_A_CONVOLUTION, "first")
 """Options that a network does not have."""
 
 
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `cost`."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--layer", type=sizes(4), metavar="NxCxHxW", help="one convolution of an input of this shape")
+    what.add_argument("--linear", type=sizes(2), metavar="NxC", help="one linear layer of so many rows and features")
     what.add_argument(
         "--network",
         nargs="+",
@@ -49,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"every convolution of {', '.join(NETWORKS)}, or of the torch.nn.Module that FILE.py:FUNCTION returns",
     )
     layer = parser.add_argument_group("of a layer")
-    layer.add_argument("--out", type=positive, metavar="O", help="channels of its output")
+    layer.add_argument("--out", type=positive, metavar="O", help="channels, or features, of its output")
     layer.add_argument("--kernel", type=sizes(1, 2), metavar="K", help="3, or 3x5")
     layer.add_argument("--stride", type=sizes(1, 2), metavar="S", help="of the convolution")
     layer.add_argument("--padding", type=sizes(1, 2, least=0), metavar="P", help="at both ends of each axis")
@@ -63,8 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group(
         "of the deconvolution; with several blocks or samplings a network has a row of totals each"
     )
-    how.add_argument("--block", type=positive, nargs="+", default=[64], metavar="B", help="channels whitened together")
-    how.add_argument("--sampling", type=positive, nargs="+", default=[3], metavar="S", help="sampling stride")
+    how.add_argument(
+        "--block",
+        type=positive,
+        nargs="+",
+        metavar="B",
+        help=f"channels whitened together, {BLOCK} by default, of a linear layer {BLOCK_OF_LINEAR}",
+    )
+    how.add_argument(
+        "--sampling",
+        type=positive,
+        nargs="+",
+        metavar="S",
+        help=f"sampling stride, {SAMPLING} by default; a linear layer counts every row",
+    )
     how.add_argument("--steps", type=positive, default=5, metavar="T", help="of the inverse square root")
     how.add_argument("--method", choices=tuple(METHODS), default="newton_schulz", help="of the inverse square root")
     how.add_argument("--grouping", choices=GROUPINGS, default="channel", help="of columns into blocks")
@@ -88,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print the table; 2 for arguments that describe no layer, or files that cannot be read or written."""
     try:
-        sheet, found = of_layer(arguments) if arguments.layer else of_networks(arguments)
+        sheet, found = of_networks(arguments) if arguments.network else of_layer(arguments)
         if arguments.json:
             save(Path(arguments.json), found)
     except (ValueError, TypeError, OSError) as error:
@@ -112,13 +128,32 @@ def save(path: Path, found: dict[str, Any]) -> None:
 
 def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
     """The table of one layer, and the same as plain data."""
-    if arguments.out is None or arguments.kernel is None:
-        raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
-    refuse(arguments, ("input",), "--layer")
     (whitening, *others) = whitenings(arguments)
     if others:
         raise ValueError("one layer has one table; give one --block and one --sampling, or a --network")
-    conv = Convolution.of(
+    layer = linear_of(arguments, whitening) if arguments.linear else Layer(convolution_of(arguments), whitening)
+    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
+    rows = rows_of(layer, "DeconvLinear" if arguments.linear else "Deconv2d")
+    taken = footprints_of([row.footprint for row in rows]) if arguments.footprints else None
+    records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
+    sheet = layer_sheet(layer, rows, taken, rates)
+    return sheet, {"title": sheet.title, "rows": records}
+
+
+def linear_of(arguments: argparse.Namespace, whitening: Whitening) -> Layer:
+    """The linear layer that the arguments describe."""
+    if arguments.out is None:
+        raise ValueError("--linear needs --out: the features of the output")
+    refuse(arguments, (*OF_A_CONVOLUTION, "input", "footprints"), "--linear")
+    return linear(arguments.linear, arguments.out, whitening, input_gradient=not arguments.first)
+
+
+def convolution_of(arguments: argparse.Namespace) -> Convolution:
+    """The convolution that the arguments describe."""
+    if arguments.out is None or arguments.kernel is None:
+        raise ValueError("--layer needs --out and --kernel: the channels of the output and the size of the kernel")
+    refuse(arguments, ("input",), "--layer")
+    return Convolution.of(
         arguments.layer,
         arguments.out,
         pair(arguments.kernel),
@@ -128,13 +163,6 @@ def of_layer(arguments: argparse.Namespace) -> tuple[Sheet, dict[str, Any]]:
         groups=arguments.groups or 1,
         input_gradient=not arguments.first,
     )
-    layer = Layer(conv, whitening)
-    rates = ceilings_of(arguments.ceilings) if arguments.ceilings else None
-    rows = rows_of(layer)
-    taken = footprints_of([row.footprint for row in rows]) if arguments.footprints else None
-    records = [row.record(rates, sides) for row, sides in zip(rows, taken or [None] * len(rows), strict=True)]
-    sheet = layer_sheet(layer, rows, taken, rates)
-    return sheet, {"title": sheet.title, "rows": records}
 
 
 def footprints_of(takes: Sequence[Callable[[], Sides | None] | None]) -> list[Sides | None]:
@@ -187,20 +215,27 @@ def deconvolved(
 def network(name: str, shape: tuple[int, int, int, int]) -> list[Named]:
     """The convolutions of a network that is known by name, or made by a function of a file."""
     if name in NETWORKS:
+        say(name, LeftOut(linear=LINEAR[name]))
         return convolutions(name, shape)
     if ".py:" not in name:
         raise ValueError(f"--network must be one of {', '.join(NETWORKS)}, or FILE.py:FUNCTION; got {name!r}")
-    found, others = traced(maker(name), shape)
-    if others:
-        left_out = f"{name}: left out are {others} convolutions that are no torch.nn.Conv2d"
-        print(f"ndbench cost: {left_out}", file=sys.stderr)  # noqa: T201
+    found, left_out = traced(maker(name), shape)
+    say(name, left_out)
     return found
+
+
+def say(name: str, left_out: LeftOut) -> None:
+    """What a network computes besides, on standard error."""
+    for line in left_out.lines():
+        print(f"ndbench cost: {name}: {line}", file=sys.stderr)  # noqa: T201
 
 
 def whitenings(arguments: argparse.Namespace) -> list[Whitening]:
     """All settings asked for."""
     chosen = arguments.method, arguments.steps, arguments.grouping
-    return [Whitening(block, sampling, *chosen) for block, sampling in product(arguments.block, arguments.sampling)]
+    block, sampling = (BLOCK_OF_LINEAR, 1) if arguments.linear else (BLOCK, SAMPLING)
+    settings = product(arguments.block or [block], arguments.sampling or [sampling])
+    return [Whitening(*setting, *chosen) for setting in settings]
 
 
 def ceilings_of(text: str) -> Ceilings:

@@ -1,5 +1,6 @@
 """A convolution and how it is deconvolved: the numbers that all models are functions of."""
 
+import math
 from dataclasses import dataclass
 
 from ndbench.cost.roots import FORWARD as METHODS
@@ -10,6 +11,8 @@ from ndbench.layers.options import block_of, check_grouping, check_sampling
 NAME = "Layer"
 LARGEST = 2**31
 """Sizes, which kernels count in 32 bits."""
+NUMBERS = 2**40
+"""Of one tensor, 4 TiB in float32: no device holds them, and kernels count their programs in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,21 @@ class Layer:
 
     def __post_init__(self) -> None:
         check_grouping(self.whitening.grouping, self.convolution.groups, NAME)
+        for what, numbers in self._tensors().items():
+            if numbers >= NUMBERS:
+                raise ValueError(f"{NAME}: the {what} must have fewer than 2^40 numbers; got {numbers}")
+
+    def _tensors(self) -> dict[str, int]:
+        """How many numbers the largest tensors have, if all exist at once."""
+        conv, offsets = self.convolution, self.patches.offsets
+        images, channels, height, width = conv.shape
+        return {
+            "input": images * channels * height * width,
+            "output": images * conv.outputs * math.prod(conv.output_size),
+            "weight": conv.outputs * channels // conv.groups * offsets,
+            "patches": images * channels * math.prod(self.patches.output_size(height, width)) * offsets,
+            "covariance": self.matrices * self.order**2,
+        }
 
     @property
     def block(self) -> int:
@@ -170,3 +188,24 @@ class Layer:
     def matrices(self) -> int:
         """How many covariances there are."""
         return 1 if self.patches.pooled else self.convolution.shape[1] // self.block
+
+
+def linear(shape: tuple[int, int], outputs: int, whitening: Whitening, *, input_gradient: bool = True) -> Layer:
+    """A `ndbench.layers.DeconvLinear`: the convolution of one pixel, whose images are the rows.
+
+    Args:
+        shape: rows and features, (N, C).
+        outputs: features of the output.
+        whitening: with a sampling of 1, since every row counts.
+        input_gradient: as of a convolution.
+
+    Raises:
+        ValueError: for rows that are sampled.
+
+    Example:
+        >>> linear((128, 512), 10, Whitening(512, sampling=1)).order
+        512
+    """
+    if whitening.sampling != 1:
+        raise ValueError(f"{NAME}: a linear layer counts every row, so sampling must be 1; got {whitening.sampling}")
+    return Layer(Convolution((*shape, 1, 1), outputs, (1, 1), input_gradient=input_gradient), whitening)

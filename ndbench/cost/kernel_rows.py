@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ndbench.cost import kernel_footprints, kernels
 from ndbench.cost.footprints import Sides
-from ndbench.cost.geometry import Layer
+from ndbench.cost.geometry import NAME, Layer
 from ndbench.cost.model import Cost
+from ndbench.kernels.covariance.limits import require_sizes
 from ndbench.roots.adjoints import ProductForm
 from ndbench.roots.adjoints.choice import steps_of
 
@@ -20,8 +21,13 @@ Found = tuple[str, Cost, Cost, Callable[[], Sides]]
 
 
 def covariances(layer: Layer) -> Iterator[Found]:
-    """Those of a contiguous input in float32, multiplied in "ieee"."""
+    """Those of a contiguous input in float32, multiplied in "ieee".
+
+    Raises:
+        ValueError: for sizes that no kernel takes.
+    """
     shape, patches, wanted = layer.convolution.shape, layer.patches, layer.convolution.input_gradient
+    require_sizes(shape, patches, NAME)
     x = torch.empty(shape, device="meta")
     for name, model in (("im2col", kernels.im2col), ("lagged", kernels.lagged)):
         backward = kernels.covariance_adjoint(x, patches)

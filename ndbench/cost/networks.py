@@ -76,6 +76,9 @@ NETWORKS: dict[str, Callable[[Shape], Iterator[Named]]] = {
 }
 """By name."""
 
+LINEAR = {"vgg16": 3, "resnet18": 1, "densenet121": 1}
+"""Linear layers of each, behind all convolutions."""
+
 
 def convolutions(name: str, shape: Shape) -> list[Named]:
     """The convolutions of a network on images of this shape, without a gradient of the images themselves.

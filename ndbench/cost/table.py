@@ -62,8 +62,8 @@ class Row:
         }
 
 
-def rows_of(layer: Layer) -> list[Row]:
-    """Every algorithm of every operation, and at the end what `Deconv2d` takes of them."""
+def rows_of(layer: Layer, module: str = "Deconv2d") -> list[Row]:
+    """Every algorithm of every operation, and at the end what the layer of this name takes of them."""
     conv = layer.convolution
     whole = sum_of(parts(layer, ITEMSIZE).values())
     return [
@@ -86,7 +86,7 @@ def rows_of(layer: Layer) -> list[Row]:
         ),
         Row(
             "layer",
-            f"Deconv2d: {algorithm_of(layer)}, {layer.whitening.method}",
+            f"{module}: {algorithm_of(layer)}, {layer.whitening.method}",
             *whole,
             footprint=partial(footprints.whole_if_seen, layer),
         ),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from runpy import run_path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,24 @@ OTHERS = frozenset(f"conv{transposed}{axes}d" for transposed in ("", "_transpose
 """PyTorch's functions that convolve."""
 
 
-def convolutions(make: Callable[[], nn.Module], shape: Shape) -> tuple[list[Named], int]:
+class LeftOut(NamedTuple):
+    """How many calls of a network have no row.
+
+    Attributes:
+        convolutions: by other means than a `torch.nn.Conv2d`.
+        linear: of `torch.nn.functional.linear`, by modules or without.
+    """
+
+    convolutions: int = 0
+    linear: int = 0
+
+    def lines(self) -> list[str]:
+        """What is left out, in words."""
+        what = {"convolutions that are no torch.nn.Conv2d": self.convolutions, "linear layers": self.linear}
+        return [f"left out are {count} {name}" for name, count in what.items() if count]
+
+
+def convolutions(make: Callable[[], nn.Module], shape: Shape) -> tuple[list[Named], LeftOut]:
     """The convolutions that a network computes, in their order, by hooks on the "meta" device: nothing is computed.
 
     A convolution whose input needs no gradient, as that of a first layer even behind a normalization of the images, has
@@ -30,7 +47,8 @@ def convolutions(make: Callable[[], nn.Module], shape: Shape) -> tuple[list[Name
 
     Returns:
         name and geometry of each call of a `torch.nn.Conv2d`, a module that is called twice being there twice; and how
-        many convolutions were computed by other means, such as `torch.nn.functional.conv2d` or a transposed one.
+        many convolutions were computed by other means, such as `torch.nn.functional.conv2d` or a transposed one, and
+        how many linear layers.
 
     Raises:
         TypeError: if what is made is no module.
@@ -57,19 +75,21 @@ def convolutions(make: Callable[[], nn.Module], shape: Shape) -> tuple[list[Name
         with others:
             _told(f"the network refuses an input of shape {shape}", partial(model, x))
     if not found:
-        raise ValueError(f"the network computed no torch.nn.Conv2d, and {others.count} other convolutions")
-    return found, others.count
+        raise ValueError(f"the network computed no torch.nn.Conv2d, and {others.convolutions} other convolutions")
+    return found, LeftOut(others.convolutions, others.linear)
 
 
 class _Others(TorchFunctionMode):
-    """Counts convolutions outside of every `torch.nn.Conv2d`."""
+    """Counts convolutions and linear maps outside of every `torch.nn.Conv2d`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = self.inside = 0
+        self.convolutions = self.linear = self.inside = 0
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += not self.inside and getattr(function, "__name__", "") in OTHERS
+        name = getattr(function, "__name__", "")
+        self.convolutions += not self.inside and name in OTHERS
+        self.linear += not self.inside and name == "linear"
         return function(*args, **(kwargs or {}))
 
     def left(self, *_: Any) -> None:

@@ -83,7 +83,6 @@ def test_notes_tell_why_a_row_is_undecided():
     undecided = row("other", 1.1, comparison=found)
     assert f"undecided: other, forward: {why}" in notes([row(), undecided])
     assert cells(table("squares", [row(), undecided]), "other")[6:9] == ["1.1", "1.100 to 1.100", "undecided"]
-    assert list(reasons([Change(undecided, times(), found)])) == [f"undecided: squares, other, forward: {why}"]
 
 
 def test_notes_tell_the_noise_of_graphs_beside_that_of_calls():
@@ -126,13 +125,21 @@ def test_a_graph_below_what_can_be_measured_has_no_time(lowest):
 def test_a_graph_with_one_sample_below_zero_has_times_and_no_verdict():
     once = graph(-1e-6, *[2e-6] * 7)
     assert cells(table("squares", [once]), "torch, graph")[2:6] == ["2.0", "2.0", "2.0", "5000%"]
-    assert "torch, graph, forward: no verdict, since 1 of 8 samples are not above 0" in notes([once])
+    assert "torch, graph, forward: not compared, since 1 of 8 samples are not above 0" in notes([once])
 
 
-def test_changes_tell_both_quartiles_and_the_verdict():
-    head = row(factor=2.0)
-    found = lines(changes([Change(head, times(), compare(times(), head.samples))]))
-    assert ["squares", "torch", "forward", "1007.0", "2014.0", "2", "2.000 to 2.000", "slower"] in found
+@pytest.mark.parametrize(("factor", "quartile"), [(2.0, "2014.0"), (0.5, "503.5"), (1.0, "1007.0")])
+def test_changes_tell_both_quartiles_and_the_ratio_and_give_no_verdict(factor, quartile):
+    head = row(factor=factor)
+    change = Change(head, times(), compare(times(), head.samples))
+    told = ["1007.0", quartile, f"{factor:g}", f"{factor:.3f} to {factor:.3f}", "another job"]
+    assert ["squares", "torch", "forward", *told] in lines(changes([change]))
+
+
+def test_changes_give_no_reason_where_a_verdict_would_be_undecided():
+    found = compare(times(), times(1.1), floor=0.5)
+    assert found.reason
+    assert list(reasons([Change(row("other", 1.1), times(), found)])) == []
 
 
 def test_rates_have_units():

@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,19 +17,37 @@ from benchmarks.suite import (
     covariance,
     covariance_gradients,
     inverse_sqrt,
+    kernel_costs,
     layers,
     measurement,
     networks,
+    other_roots,
     resources,
     root_gradients,
 )
 from ndbench.bench import registry
+from ndbench.verify.resources import cache
 from ndbench.verify.resources.collection import all_variants
-from ndbench.verify.resources.targets import TARGETS
+from ndbench.verify.resources.figures import Figures
+from ndbench.verify.resources.targets import TARGETS, target_named
 from tests.benchmarks.conftest import BENCHMARK, ROOT
 
-SUBJECTS = (covariance, covariance_gradients, inverse_sqrt, layers, networks, root_gradients)
+SUBJECTS = (covariance, covariance_gradients, inverse_sqrt, layers, networks, other_roots, root_gradients)
 CASE = ("cpu", "newton_schulz-T5-n32-b16", "bmm chain")
+FIGURES = Figures(
+    registers=40,
+    stack=0,
+    spill_loads=3,
+    spill_stores=4,
+    spills_in_loops=0,
+    shared=1024,
+    instructions=100,
+    multiply_adds=0,
+    matrix={},
+    traps=0,
+    asked={},
+    lowered=0,
+)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.__name__.rpartition(".")[2])
@@ -50,11 +69,87 @@ def test_every_kernel_has_a_variant_and_every_target_is_one():
     assert set(resources.VARIANTS) <= known
     kernels = [{name.partition("/")[0] for name in names} for names in (resources.VARIANTS, known)]
     assert kernels[0] == kernels[1]
-    assert set(resources.TARGETS) <= {target.name for target in TARGETS}
+    assert list(resources.TARGETS) == [target.name for target in TARGETS]
+
+
+@pytest.fixture
+def variant(monkeypatch, tmp_path):
+    """The only variant, where nothing was compiled before."""
+    monkeypatch.setenv("NDBENCH_CACHE", str(tmp_path))
+    (found,) = [v for v in all_variants() if v.name == "covariance.partials"]
+    monkeypatch.setattr("ndbench.verify.resources.collection.all_variants", lambda: [found])
+    return found
+
+
+def test_targets_that_are_not_compiled_for_are_tracked_where_they_are_known(variant, monkeypatch):
+    compiled = []
+
+    def survey(variants, targets):
+        compiled.extend(target.name for target in targets)
+        return []
+
+    monkeypatch.setattr("ndbench.verify.resources.survey.survey", survey)
+    cache.store(cache.key(variant, target_named("sm_80")), FIGURES)
+    benchmark = resources.Resources()
+    found = benchmark.setup_cache()
+    assert compiled == list(resources.COMPILED)
+    benchmark.setup(found, variant.name, "sm_80")
+    assert (benchmark.track_registers(), benchmark.track_spills(), benchmark.track_shared_memory()) == (40, 7, 1024)
+    for target in ("sm_100", "gfx950"):
+        with pytest.raises(NotImplementedError, match="not compiled on this machine before; `nox -s aot` does"):
+            benchmark.setup(found, variant.name, target)
+    with pytest.raises(NotImplementedError, match="this commit has no such variant for this target"):
+        benchmark.setup(found, variant.name, "sm_90")
+
+
+def test_a_commit_without_known_compilations_has_the_others(variant, monkeypatch):
+    monkeypatch.delattr("ndbench.verify.resources.cache.load")
+    row = SimpleNamespace(variant=variant, target=target_named("sm_90"), figures=FIGURES)
+    monkeypatch.setattr("ndbench.verify.resources.survey.survey", lambda variants, targets: [row])
+    found = resources.Resources().setup_cache()
+    assert found[variant.name, "sm_90"]["registers"] == 40
+    with pytest.raises(NotImplementedError, match=r"lacks ndbench\.verify\.resources\.cache"):
+        measurement.known(found[variant.name, "sm_80"])
+
+
+def test_what_does_not_compile_fails(variant, monkeypatch):
+    row = SimpleNamespace(variant=variant, target=target_named("sm_90"), figures=None, failures=["compiles: no"])
+    monkeypatch.setattr("ndbench.verify.resources.survey.survey", lambda variants, targets: [row])
+    with pytest.raises(RuntimeError, match="compiles: no"):
+        measurement.known(resources.Resources().setup_cache()[variant.name, "sm_90"])
+
+
+def costs_of(problem):
+    benchmark = kernel_costs.KernelCosts()
+    benchmark.setup({problem: measurement.attempt(kernel_costs.costs, problem)}, problem)
+    return benchmark.track_flops(), benchmark.track_loaded(), benchmark.track_stored()
+
+
+@pytest.mark.parametrize("problem", kernel_costs.PROBLEMS)
+def test_every_kernel_has_products_and_bytes(problem):
+    assert all(type(count) is int and count > 0 for count in costs_of(problem))
+
+
+def test_costs_of_kernels_are_those_of_the_models():
+    # T = 5 steps in registers: 3 T - 3 products of tiles of order 32, and 1024 matrices that are loaded in float32
+    flops, loaded, stored = costs_of("newton_schulz forward n32-b1024")
+    assert flops == 1024 * 12 * 2 * 32**3
+    assert loaded > 1024 * 32**2 * 4
+    assert stored == 1024 * 32**2 * 4
+    # and T products beside the sweeps
+    assert costs_of("denman_beavers forward n32-b1024")[0] == 1024 * 9 * 2 * 32**3
+
+
+def test_costs_that_a_commit_lacks_are_skipped(monkeypatch):
+    monkeypatch.delattr("ndbench.cost.kernel_traffic.lagged")
+    with pytest.raises(NotImplementedError, match=r"lacks ndbench\.cost\.kernel_traffic"):
+        costs_of("lagged")
+    assert costs_of("im2col")
 
 
 def test_the_suite_loads_nothing_that_a_commit_may_lack():
-    code = "import suite.resources, suite.networks, sys; print({'torch', 'ndbench'} & set(sys.modules))"
+    code = "import suite.kernel_costs, suite.resources, suite.networks, sys; "
+    code += "print({'torch', 'ndbench'} & set(sys.modules))"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT / "benchmarks", capture_output=True, text=True, check=False)
     assert done.stdout == "set()\n", done.stderr

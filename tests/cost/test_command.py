@@ -34,6 +34,14 @@ def test_a_rectangular_layer(capsys):
     assert "kernel 3x5" in printed(capsys, "--layer", "1x4x9x9", "--out", "2", *more)
 
 
+def test_a_linear_layer(capsys):
+    shown = printed(capsys, "--linear", "128x1024", "--out", "10")
+    title = "128x1024x1x1 -> 10 channels, kernel 1x1, block 512, sampling 1, T = 5: covariance of order 512"
+    assert title in " ".join(shown.split())
+    assert "DeconvLinear: " in shown
+    assert "Deconv2d" not in shown
+
+
 def test_markdown(capsys):
     lines = printed(capsys, *LAYER, "--markdown").splitlines()
     assert lines[2].startswith("| operation | algorithm | forward Gflop |")
@@ -187,13 +195,28 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         "from torch.nn import *\n\ndef net():\n    return Sequential(Conv2d(3, 8, 3), ConvTranspose2d(8, 4, 2))\n"
     )
     assert cli.main(["cost", "--network", f"{file}:net", "--input", "1x3x8x8"]) == 0
-    assert "left out are 1 convolutions that are no torch.nn.Conv2d" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"ndbench cost: {file}:net: left out are 1 convolutions that are no torch.nn.Conv2d\n"
+    )
+
+
+def test_linear_layers_that_are_left_out_are_said(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch.nn import *\n\ndef net():\n    return Sequential(Conv2d(3, 8, 3), Flatten(), Linear(288, 4))\n"
+    )
+    assert cli.main(["cost", "--network", f"{file}:net", "--input", "1x3x8x8"]) == 0
+    assert f"ndbench cost: {file}:net: left out are 1 linear layers\n" in capsys.readouterr().err
+    assert cli.main(["cost", "--network", "vgg16", "resnet18", "--input", "1x3x32x32"]) == 0
+    assert capsys.readouterr().err == (
+        "ndbench cost: vgg16: left out are 3 linear layers\nndbench cost: resnet18: left out are 1 linear layers\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "one of the arguments --layer --network is required"),
+        ([], "one of the arguments --layer --linear --network is required"),
         (["--layer", "4x8x12"], "must be 4 numbers with \"x\" between, such as 1x3x224x224; got '4x8x12'"),
         (["--layer", "4x8x12x12"], "--layer needs --out and --kernel"),
         (
@@ -205,6 +228,14 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         ([*LAYER, "--block", "2", "4"], "one layer has one table"),
         ([*LAYER, "--block", "²"], "must be a positive whole number; got '²'"),
         (["--layer", "100000000000x64x8x8", "--out", "4", "--kernel", "3"], "every size must be below 2^31"),
+        (
+            ["--layer", "999999999x999999x9999x9999", "--out", "64", "--kernel", "3"],
+            "ndbench cost: Layer: the input must have fewer than 2^40 numbers; got 99979900920019098980001",
+        ),
+        (
+            ["--layer", "1x1x1000000x1000000", "--out", "1", "--kernel", "1"],
+            "ndbench cost: Layer: Triton kernels take at most 2147481600 pixels of an image; got 1000000000000",
+        ),
         ([*LAYER, "--groups", "3"], "3 groups must divide the 8 channels"),
         ([*LAYER, "--groups", "2", "--grouping", "interleaved"], "interleaved blocks spread over all 2 groups"),
         ([*LAYER, "--network", "vgg16"], "not allowed with argument"),
@@ -216,6 +247,14 @@ def test_convolutions_that_are_left_out_are_said(capsys, tmp_path):
         (["--network", "vgg16", "--input", "1x3x8x8"], "conv5_1: the images are too small for the network"),
         (["--network", "vgg16", "--out", "3", "--stride", "2"], "--out, --stride has no meaning with --network"),
         ([*LAYER, "--input", "1x3x8x8"], "--input has no meaning with --layer"),
+        (["--linear", "8x12"], "--linear needs --out: the features of the output"),
+        (["--linear", "8x12x1", "--out", "4"], "must be 2 numbers with \"x\" between, such as 3x5; got '8x12x1'"),
+        (["--linear", "8x12", "--out", "4", "--kernel", "1"], "--kernel has no meaning with --linear; leave it out"),
+        (["--linear", "8x12", "--out", "4", "--footprints"], "--footprints has no meaning with --linear"),
+        (
+            ["--linear", "8x12", "--out", "4", "--sampling", "3"],
+            "a linear layer counts every row, so sampling must be 1; got 3",
+        ),
     ],
 )
 def test_wrong_usage(capsys, arguments, message):

@@ -39,6 +39,21 @@ def test_what_is_no_convolution_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "what", "numbers"),
+    [
+        (((2**20, 2**10, 2**5, 2**5), 4, 1), "input", 2**40),
+        (((2**20, 1, 2**5, 2**5), 2**10, 1), "output", 2**40),
+        (((1, 2**14, 2**4, 2**4), 2**18, 2**4), "weight", 2**40),
+        (((2**23, 1, 2**6, 2**6 + 2**5 - 1), 4, (1, 2**5)), "patches", 2**40),
+        (((1, 2**14, 2**9, 2**9), 4, 2**9), "covariance", 2**64),
+    ],
+)
+def test_more_numbers_than_any_device_holds_are_refused(arguments, what, numbers):
+    with pytest.raises(ValueError, match=rf"the {what} must have fewer than 2\^40 numbers; got {numbers}$"):
+        Layer(Convolution.of(*arguments), Whitening(block=2**14, sampling=1))
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"block": 0}, "block must be at least 1"),

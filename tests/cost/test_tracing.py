@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ndbench.cost.geometry import Convolution
-from ndbench.cost.tracing import convolutions, geometry, maker
+from ndbench.cost.tracing import LeftOut, convolutions, geometry, maker
 from ndbench.layers import Deconv2d
 
 
@@ -21,8 +21,8 @@ class Twice(nn.Module):
 
 def test_what_is_computed_is_found_in_order():
     body = Convolution.of((2, 4, 5, 4), 4, (3, 1), padding=(2, 0), dilation=2, groups=2)
-    found, others = convolutions(Twice, (2, 3, 11, 9))
-    assert others == 0
+    found, left_out = convolutions(Twice, (2, 3, 11, 9))
+    assert left_out == LeftOut()
     assert found == [
         ("stem", Convolution.of((2, 3, 11, 9), 4, 3, stride=2, input_gradient=False)),
         ("body", body),
@@ -57,9 +57,29 @@ def test_a_first_layer_is_one_whose_input_needs_no_gradient():
 
 
 def test_other_convolutions_are_counted():
-    assert convolutions(Normalized, (1, 3, 9, 9))[1] == 2
+    assert convolutions(Normalized, (1, 3, 9, 9))[1] == LeftOut(convolutions=2)
     with pytest.raises(ValueError, match=r"computed no torch\.nn\.Conv2d, and 1 other convolutions"):
         convolutions(lambda: nn.ConvTranspose2d(3, 2, 2), (1, 3, 4, 4))
+
+
+class Classifier(nn.Module):
+    """A convolution, a linear layer called twice, and a functional one."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(4, 4)
+
+    def forward(self, x):
+        features = self.linear(self.linear(self.features(x).mean((2, 3))))
+        return nn.functional.linear(features, self.linear.weight)
+
+
+def test_linear_layers_are_counted():
+    found, left_out = convolutions(Classifier, (1, 3, 9, 9))
+    assert len(found) == 1
+    assert left_out == LeftOut(linear=3)
+    with pytest.raises(ValueError, match=r"computed no torch\.nn\.Conv2d, and 0 other convolutions"):
+        convolutions(lambda: nn.Linear(4, 2), (1, 3, 4, 4))
 
 
 def test_what_cannot_be_described_is_refused():

@@ -120,6 +120,22 @@ def test_what_one_side_alone_has_is_listed():
     found = judged(runs(head={"names": (QUICK, NEW)}))
     assert found.only == {"base": [OTHER], "head": [NEW]}
     assert found.passed
+    (gone,) = summary.annotations(found)
+    assert gone == "::warning title=only in base::other/torch/forward: was not measured in head"
+
+
+def test_sides_with_nothing_in_common_fail():
+    found = judged(runs(head={"names": (NEW,)}))
+    assert not found.passed
+    assert summary.outcome(found) == "Failed: 0 compared, none slower, nothing in common"
+    *gone, nothing = summary.annotations(found)
+    assert [line.partition("::")[2].partition("::")[0] for line in gone] == ["warning title=only in base"] * 2
+    assert nothing == "::error title=nothing compared::base and head have no workload in common"
+
+
+def test_what_is_put_right_has_no_time_to_be_compared_with():
+    reasons = dict.fromkeys((QUICK, OTHER), "the error is 0.1")
+    assert judged(runs(base={"names": (), "wrong": reasons})).passed
 
 
 def test_a_wrong_answer_of_the_head_fails():
