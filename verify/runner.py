@@ -10,6 +10,7 @@ import torch
 
 from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
 from ndbench.environment import environment
+from ndbench.kernels.precision import AMD, precisions_here
 from ndbench.kernels.runtime import interpreted
 from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
@@ -76,6 +77,8 @@ class Case:
             return self._not_run(f"{self.implementation.name} does not run on {self.device}")
         if self.device == "interpreter" and (obstacle := _uninterpretable(self)):
             return self._not_run(obstacle)
+        if self.device == "cuda" and self.implementation.precision not in precisions_here():
+            return self._not_run(AMD)
         if self.device == "cuda" and not torch.cuda.is_available():
             return self._not_run("no CUDA device")
         with exact_convolutions(), quickly() if self.device == "interpreter" else nullcontext():

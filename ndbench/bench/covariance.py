@@ -10,6 +10,7 @@ from torch import Tensor
 from ndbench.bench.workloads import Contender, Workload
 from ndbench.covariance import Patches
 from ndbench.covariance.work import LaggedWork, im2col_flops
+from ndbench.kernels.precision import precisions_here
 from ndbench.operations import patch_covariance
 
 
@@ -68,7 +69,7 @@ class Layer:
             # a CPU has no tf32: the same products would be judged by a coarser standard
             found["unfold + GEMM, tf32"] = Contender(unfold.function, "tf32", settings="high")
             algorithms = ("im2col", "lagged") if self.stride == 1 else ("im2col",)
-            for precision in ("ieee", "tf32x3", "tf32"):
+            for precision in precisions_here():
                 found |= {f"{a}, triton {precision}": self._kernels(a, precision) for a in algorithms}
         return found
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ndbench import roots
 from ndbench.bench.workloads import Contender, Workload
+from ndbench.kernels.precision import precisions_here
 from ndbench.problems import MatrixProblem
 from ndbench.roots.adjoints import Coupled, ProductForm, Spectral, with_adjoint
 from ndbench.roots.adjoints.choice import recorded, steps_of
@@ -60,7 +61,7 @@ class Iteration:
                 found["bmm chain, tf32"] = Contender(found["bmm chain"].function, "tf32", settings="high")
         if device == "cuda":
             found["torch.compile"] = Contender(_compiled(self._plain()), capturable=False)
-            found |= {f"triton {precision}": self._kernels(precision) for precision in ("ieee", "tf32x3", "tf32")}
+            found |= {f"triton {precision}": self._kernels(precision) for precision in precisions_here()}
         return found
 
     def _steps(self) -> Coupled | ProductForm:

@@ -35,6 +35,15 @@ def test_contenders_of_a_gpu_are_named_without_one():
         assert any("tf32" in name for name in names)
 
 
+@pytest.mark.parametrize(("hip", "precisions"), [(None, {"ieee", "tf32x3", "tf32"}), ("7.0", {"ieee"})])
+def test_kernels_contend_in_the_precisions_that_a_vendor_has(hip, precisions, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    operations = [w for w in workloads("cuda") if not w.family.startswith(("layer", "network"))]
+    contenders = [found for w in operations for found in w.contenders("cuda").items()]
+    kernels = {(name.split()[-1], contender.precision) for name, contender in contenders if "triton" in name}
+    assert kernels == {(precision, precision) for precision in precisions}
+
+
 def test_a_cpu_has_no_contender_that_is_judged_as_coarser_than_it_computes():
     contenders = [c for w in workloads("cpu") for c in w.contenders("cpu").values()]
     assert {(c.precision, c.settings) for c in contenders} == {("ieee", "highest")}

@@ -260,3 +260,25 @@ def test_a_function_of_ones_own_is_held_to_a_law():
         verify(deconvolve, "deconvolution", law=RootLaw(5))
     with pytest.raises(ValueError, match=r"^verify: times must be one of off, report, gate; got 'on'$"):
         verify(shifted, "covariance", times="on")
+
+
+@pytest.mark.parametrize("precision", ["tf32x3", "tf32"])
+@pytest.mark.parametrize("hip", ["7.0", None])
+def test_precisions_that_amd_devices_lack_are_not_run(precision, hip, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    coarse = replace(ROOT, precision=precision)
+    verdict = Case(FORWARD, coarse, SMALL, "cuda").run()
+    assert verdict.status == Status.NOT_RUN
+    assert verdict.reason == ("AMD devices multiply float32 in 'ieee' only" if hip else "no CUDA device")
+    assert Case(FORWARD, ROOT, SMALL, "cuda").run().reason == "no CUDA device"
+    assert Case(FORWARD, coarse, SMALL, "cpu").run().passed
+
+
+def test_entries_of_the_catalog_with_such_precisions_are_not_run_on_amd(monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen = cases(Selection(("inverse-sqrt", "covariance"), ("kernel-offsets",), device="cuda"))
+    reasons = {case.implementation.name.rpartition(".")[2]: case.run().reason for case in chosen}
+    only = "AMD devices multiply float32 in 'ieee' only"
+    assert reasons == {"ieee": "no CUDA device", "tf32x3": only, "tf32": only}
