@@ -1,5 +1,6 @@
 """Which checks are passed on which problems by which implementations, and running them."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -33,6 +34,9 @@ SLOW = {"inverse-sqrt": 200, "covariance": 250}
 Roots are few kernels, which the patient checks judge at every order. What a covariance does depends on kernel, stride,
 dilation, padding, block and grouping, and nothing but its problems judges that.
 """
+
+
+TIME_OVER = "time over"
 
 
 class UnknownName(ValueError):
@@ -71,8 +75,10 @@ class Case:
     problem: Any
     device: str = "cpu"
 
-    def run(self) -> Verdict:
-        """The verdict; "not run" where the device is missing or not served."""
+    def run(self, deadline: float = math.inf) -> Verdict:
+        """The verdict; "not run" where the device is missing or not served, or `time.monotonic()` at the deadline."""
+        if time.monotonic() >= deadline:
+            return self._not_run(TIME_OVER)
         if self.device not in self.implementation.devices:
             return self._not_run(f"{self.implementation.name} does not run on {self.device}")
         if self.device == "interpreter" and (obstacle := _uninterpretable(self)):
@@ -195,12 +201,16 @@ def _elsewhere(implementation: Implementation, selection: Selection) -> bool:
     return selection.device not in implementation.devices and implementation.name not in selection.implementations
 
 
-def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lambda case, verdict: None) -> Report:
-    """Run every case in order; `progress` is told of each."""
-    started = time.perf_counter()
+def run(
+    chosen: Sequence[Case],
+    progress: Callable[[Case, Verdict], None] = lambda case, verdict: None,
+    seconds: float = math.inf,
+) -> Report:
+    """Run every case in order that can begin within so many seconds; `progress` is told of each."""
+    started, deadline = time.perf_counter(), time.monotonic() + seconds
     verdicts = []
     for case in chosen:
-        verdicts.append(case.run())
+        verdicts.append(case.run(deadline))
         progress(case, verdicts[-1])
     return Report(tuple(verdicts), environment(), time.perf_counter() - started)
 

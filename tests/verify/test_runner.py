@@ -12,6 +12,7 @@ from ndbench.catalog import CATALOG, OPERATIONS, Implementation
 from ndbench.laws import PatchLaw, RootLaw
 from ndbench.operations import deconvolve, patch_covariance
 from ndbench.problems import MatrixProblem
+from ndbench.verify import runner
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.runner import DEVICES, TIERS, Case, Report, Selection, UnknownName, cases, elsewhere, run, verify
 from ndbench.verify.suite import CHECKS
@@ -163,6 +164,28 @@ def test_a_run_tells_of_every_case_in_order():
     assert [v.problem for v in report.failures] == [EXTRA.name, EXTRA.name]
     assert report.seconds > 0
     assert (report.count(Status.PASSED), report.count(Status.FAILED)) == (6, 2)
+
+
+class Clock:
+    """A second goes by whenever it is looked at."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1
+        return self.now
+
+    perf_counter = monotonic
+
+
+def test_cases_that_have_not_begun_when_the_time_is_over_are_not_run_and_counted(monkeypatch):
+    monkeypatch.setattr(runner, "time", Clock())
+    told = []
+    report = run(cases(Selection(), SUITE, IMPLEMENTATIONS), lambda case, verdict: told.append(verdict), seconds=3)
+    assert [v.reason for v in report.verdicts] == ["", "", *["time over"] * 4]
+    assert tuple(told) == report.verdicts
+    assert (report.count(Status.PASSED), report.count(Status.NOT_RUN)) == (2, 4)
 
 
 def verdict(status):
