@@ -123,7 +123,7 @@ def _images(dtype: torch.dtype) -> tuple[CovarianceProblem, ...]:
     # 20 channels are vectors of 4 in float32, and none of 8 in 16-bit types
     other = 22 if dtype == float32 else 24
     return (
-        CovarianceProblem(2, 4, 9, 8, 3, padding=1, block=2, grouping="interleaved", dtype=dtype),
+        CovarianceProblem(12, 4, 9, 8, 3, padding=1, block=2, grouping="interleaved", dtype=dtype),
         CovarianceProblem(2, 32, 30, 29, 2, padding=1, block=16, dtype=dtype),
         CovarianceProblem(3, 40, 40, 39, 2, padding=1, block=20, pooled=False, dtype=dtype),
         CovarianceProblem(2, 2 * other, 30, 29, 2, padding=1, block=other, dtype=dtype),
