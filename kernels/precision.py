@@ -2,10 +2,12 @@
 
 import torch
 
-from ndbench.kernels.runtime import interpreted
+from ndbench.kernels.runtime import interpreted, on_amd
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")
 """Of products of float32 operands: in float32; by three tf32 products each; by one."""
+
+AMD = "AMD devices multiply float32 in 'ieee' only"
 
 _ROUNDOFF = {"tf32x3": 2.0**-22, "tf32": 2.0**-11}
 
@@ -32,7 +34,7 @@ def products_of_shifted(dtype: torch.dtype, precision: str) -> str:
     """
     if dtype == torch.float32:
         return precision
-    return "ieee" if torch.version.hip is not None or interpreted() else "tf32x3"
+    return "ieee" if on_amd() or interpreted() else "tf32x3"
 
 
 WAYS = (
@@ -46,6 +48,11 @@ WAYS = (
 """Every type of x with the precisions of its shifted products, and on whose devices."""
 
 
+def precisions_here() -> tuple[str, ...]:
+    """Those of the devices that PyTorch was built for."""
+    return ("ieee",) if on_amd() else PRECISIONS
+
+
 def require_precision(precision: str, dtype: torch.dtype, name: str) -> None:
     """Raise unless this way of multiplying exists for the type."""
     if precision not in PRECISIONS:
@@ -54,5 +61,5 @@ def require_precision(precision: str, dtype: torch.dtype, name: str) -> None:
         raise ValueError(
             f"{name}: precision {precision!r} is of float32 products, and {dtype} has its own; use precision='ieee'"
         )
-    if precision != "ieee" and torch.version.hip is not None:
-        raise ValueError(f"{name}: AMD devices multiply float32 in 'ieee' only; got precision={precision!r}")
+    if precision not in precisions_here():
+        raise ValueError(f"{name}: {AMD}; got precision={precision!r}")

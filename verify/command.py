@@ -1,6 +1,7 @@
 """`ndbench verify` and `python -m ndbench.verify`: one parser."""
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -57,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help=f"processes that share the work; by default 1, on a GPU one for every two cores, at most {MOST_JOBS}",
     )
+    parser.add_argument(
+        "--seconds", type=positive, help='begin no case later than this; those left are "not run", and counted'
+    )
     add_times(parser)
     parser.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
 
@@ -94,12 +98,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json and (obstacle := obstacle_to(Path(arguments.json))):
         print(f"ndbench verify: cannot write {arguments.json}: {obstacle}", file=sys.stderr)  # noqa: T201
         return 2
+    seconds = arguments.seconds or math.inf
     with Progress(len(chosen)) as progress, threads_set(arguments.threads):
         jobs = arguments.jobs or default_jobs(arguments.device, len(chosen))
         if jobs == 1:
-            report = run(chosen, progress.advance)
+            report = run(chosen, progress.advance, seconds)
         else:
-            report = run_in_processes(selection, jobs, arguments.threads, progress.advance)
+            report = run_in_processes(selection, jobs, arguments.threads, progress.advance, seconds)
     show(report, elsewhere(selection))
     if arguments.json:
         save(report, arguments.json)
@@ -118,6 +123,7 @@ def _in_the_interpreter(arguments: argparse.Namespace) -> int:
     options = [text for kind in KINDS for name in getattr(arguments, kind) for text in (f"--{kind}", name)]
     options += ["--device", arguments.device, "--tier", arguments.tier, "--threads", str(arguments.threads)]
     options += ["--jobs", str(arguments.jobs)] if arguments.jobs else []
+    options += ["--seconds", str(arguments.seconds)] if arguments.seconds else []
     options += {"off": [], "report": ["--times"], "gate": ["--gate-times"]}[times_of(arguments)]
     options += ["--json", arguments.json] if arguments.json else []
     program = [sys.executable, "-m", "ndbench.verify", *options]

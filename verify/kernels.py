@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, float16, float32
+from torch import Tensor, bfloat16, float16, float32
 
 from ndbench.catalog import Implementation
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.kernels.runtime import interpreted
 from ndbench.problems import MatrixProblem
-from ndbench.verify import covariance_answers, kernel_orders
+from ndbench.verify import covariance_answers, kernel_orders, kernel_sizes
 from ndbench.verify.answers import question
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.gradients.suite import held_to_promises
@@ -41,15 +42,18 @@ def is_kernel(implementation: Implementation) -> bool:
 def repeatability(implementation: Implementation, problem: Any) -> Measurement:
     """Twenty runs give the same bits, values and gradients: measured is how many entries differ from the first.
 
-    The interpreter runs programs one after the other, so there two runs tell as much.
+    The interpreter runs programs one after the other, so there two runs tell as much, and one layout of images.
 
     Raises:
         NotRun: in the interpreter, for an entry whose kernels are judged by another one.
     """
     kernel_orders.require_own_kernels(implementation)
     function, x = posed(implementation, problem)
-    first, runs = function(x), RUNS if implementation.devices[0] != "interpreter" else 2
-    return Measurement(sum(different(function(x), first) for _ in range(runs - 1)), 0.0)
+    if implementation.devices[0] == "interpreter":
+        return Measurement(different(function(x), function(x)), 0.0)
+    function = in_both_layouts(function)
+    first = function(x)
+    return Measurement(sum(different(function(x), first) for _ in range(RUNS - 1)), 0.0)
 
 
 def streams(implementation: Implementation, problem: Any) -> Measurement:
@@ -65,6 +69,7 @@ def streams(implementation: Implementation, problem: Any) -> Measurement:
     if implementation.place != "cuda":
         raise NotRun("streams exist on a GPU only")
     function, x = posed(implementation.unchecked_only() if implementation.unchecked else implementation, problem)
+    function = in_both_layouts(function)
     inputs = [x * 4.0**-k for k in range(STREAMS)]
     alone = [function(x) for x in inputs]
     torch.cuda.synchronize()
@@ -122,6 +127,15 @@ def posed(implementation: Implementation, problem: Any) -> tuple[Function, Tenso
     return _with_gradient(lambda A: (implementation.function(A),)), question(problem).to(implementation.place)
 
 
+def in_both_layouts(function: Function) -> Function:
+    """The outputs for images as they are and as channels last, for which other kernels are launched."""
+
+    def both(x: Tensor) -> Outputs:
+        return (*function(x), *function(x.to(memory_format=torch.channels_last))) if x.dim() == 4 else function(x)
+
+    return both
+
+
 def different(found: Outputs, wanted: Outputs) -> float:
     """How many entries differ; NaN differs from everything."""
     return float(sum(int((y != z).sum()) for y, z in zip(found, wanted, strict=True)))
@@ -147,12 +161,31 @@ IMAGES = tuple(
     for pooled in (True, False)
     for dtype in (float32, float16)
 )
+MORE_MATRICES = (
+    *(MatrixProblem("geometric", 27, 1e2, dtype=dtype) for dtype in kernel_sizes.TYPES),
+    *(MatrixProblem("geometric", n, 1e2, dtype=bfloat16) for n in (12, 33, 144)),
+    *kernel_sizes.MATRICES,
+)
+"""With these, the bits of every configuration of every kernel are judged."""
+MORE_IMAGES = (
+    *(replace(IMAGES[0], dtype=bfloat16, pooled=pooled) for pooled in (True, False)),
+    *kernel_sizes.IMAGES,
+)
 
 
-def _checks(operation: str, problems: Sequence[Any]) -> tuple[Check, ...]:
-    both = {"quick": problems, "full": problems}
-    judges = {"repeatability": repeatability, "streams": streams, "offsets": offsets}
-    return tuple(Check(FAMILY + name, operation, judge, both, is_kernel) for name, judge in judges.items())
+def _checks(operation: str, problems: Sequence[Any], more: Sequence[Any]) -> tuple[Check, ...]:
+    judges = {
+        "repeatability": (repeatability, (*problems, *more)),
+        "streams": (streams, (*problems, *more)),
+        "offsets": (offsets, problems),
+    }
+    return tuple(_check(name, operation, judge, posed) for name, (judge, posed) in judges.items())
+
+
+def _check(
+    name: str, operation: str, judge: Callable[[Implementation, Any], Measurement], posed: Sequence[Any]
+) -> Check:
+    return Check(FAMILY + name, operation, judge, {"quick": posed, "full": posed}, is_kernel)
 
 
 CHECKS = (
@@ -160,6 +193,10 @@ CHECKS = (
     Check(
         FAMILY + "gradients", "inverse-sqrt", held_to_promises(kernel_orders.gradient), ORDERS, is_kernel, patient=True
     ),
-    *_checks("inverse-sqrt", MATRICES),
-    *_checks("covariance", IMAGES),
+    _check("sizes", "inverse-sqrt", kernel_sizes.value, kernel_sizes.MATRICES),
+    _check("sizes-gradients", "inverse-sqrt", held_to_promises(kernel_sizes.root_gradient), kernel_sizes.MATRICES),
+    _check("sizes", "covariance", kernel_sizes.patch_covariance, kernel_sizes.IMAGES),
+    _check("sizes-gradients", "covariance", held_to_promises(kernel_sizes.covariance_gradient), kernel_sizes.IMAGES),
+    *_checks("inverse-sqrt", MATRICES, MORE_MATRICES),
+    *_checks("covariance", IMAGES, MORE_IMAGES),
 )

@@ -1,5 +1,6 @@
 """Running the cases of a selection in several processes."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,7 +19,11 @@ Judged = list[tuple[int, Verdict]]
 
 
 def run_in_processes(
-    selection: Selection, jobs: int, threads: int, progress: Callable[[Case, Verdict], None]
+    selection: Selection,
+    jobs: int,
+    threads: int,
+    progress: Callable[[Case, Verdict], None],
+    seconds: float = math.inf,
 ) -> Report:
     """Run what a selection stands for in so many processes, with the verdicts in the order of one.
 
@@ -27,14 +32,16 @@ def run_in_processes(
         jobs: processes.
         threads: of PyTorch in each.
         progress: is told of each case.
+        seconds: within which a case must begin.
     """
-    started = time.perf_counter()
+    # all processes of a machine have the same monotonic clock
+    started, deadline = time.perf_counter(), time.monotonic() + seconds
     chosen = cases(selection)
     verdicts: dict[int, Verdict] = {}
     # a forked process would share the state of PyTorch's threads
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
         parts = jobs * PARTS
-        futures = [pool.submit(_judge, selection, part, parts) for part in range(parts)]
+        futures = [pool.submit(_judge, selection, part, parts, deadline) for part in range(parts)]
         for future in as_completed(futures):
             for index, verdict in future.result():
                 verdicts[index] = verdict
@@ -43,9 +50,9 @@ def run_in_processes(
     return Report(ordered, environment(), time.perf_counter() - started)
 
 
-def _judge(selection: Selection, part: int, parts: int) -> Judged:
+def _judge(selection: Selection, part: int, parts: int, deadline: float) -> Judged:
     """The verdicts of one part, with the places of their cases."""
-    return [(index, case.run()) for index, case in _part(cases(selection), part, parts)]
+    return [(index, case.run(deadline)) for index, case in _part(cases(selection), part, parts)]
 
 
 def _part(chosen: list[Case], part: int, parts: int) -> Iterator[tuple[int, Case]]:

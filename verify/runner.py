@@ -1,5 +1,6 @@
 """Which checks are passed on which problems by which implementations, and running them."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ import torch
 
 from ndbench.catalog import CATALOG, DERIVATIVES, OPERATIONS, Implementation
 from ndbench.environment import environment, optional
+from ndbench.kernels.precision import AMD, precisions_here
 from ndbench.kernels.runtime import interpreted
 from ndbench.laws import DEFINITIONS, Law
 from ndbench.targets import parse_target
@@ -32,6 +34,9 @@ SLOW = {"inverse-sqrt": 200, "covariance": 250}
 Roots are few kernels, which the patient checks judge at every order. What a covariance does depends on kernel, stride,
 dilation, padding, block and grouping, and nothing but its problems judges that.
 """
+
+
+TIME_OVER = "time over"
 
 
 class UnknownName(ValueError):
@@ -70,19 +75,26 @@ class Case:
     problem: Any
     device: str = "cpu"
 
-    def run(self) -> Verdict:
-        """The verdict; "not run" where the device is missing or not served, or a package that is needed."""
-        if self.device not in self.implementation.devices:
-            return self._not_run(f"{self.implementation.name} does not run on {self.device}")
-        if self.device == "interpreter" and (obstacle := _uninterpretable(self)):
-            return self._not_run(obstacle)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            return self._not_run("no CUDA device")
+    def run(self, deadline: float = math.inf) -> Verdict:
+        """The verdict; "not run" past the deadline of `time.monotonic()`, or without the device or a package."""
+        obstacle = TIME_OVER if time.monotonic() >= deadline else self._device_obstacle()
         package = self.implementation.package
-        if package and optional(package) is None:
-            return self._not_run(f"{self.implementation.name} needs {package}, which is not installed")
+        if not obstacle and package and optional(package) is None:
+            obstacle = f"{self.implementation.name} needs {package}, which is not installed"
+        if obstacle:
+            return self._not_run(obstacle)
         with exact_convolutions(), quickly() if self.device == "interpreter" else nullcontext():
             return self.check(replace(self.implementation, devices=(self.device,)), self.problem)
+
+    def _device_obstacle(self) -> str:
+        """Why the device does not run the case; empty if it does."""
+        if self.device not in self.implementation.devices:
+            return f"{self.implementation.name} does not run on {self.device}"
+        if self.device == "interpreter":
+            return _uninterpretable(self)
+        if self.device == "cuda" and self.implementation.precision not in precisions_here():
+            return AMD
+        return "no CUDA device" if self.device == "cuda" and not torch.cuda.is_available() else ""
 
     def _not_run(self, reason: str) -> Verdict:
         names = self.check.operation, self.check.name, self.implementation.name, self.problem.name
@@ -195,12 +207,16 @@ def _elsewhere(implementation: Implementation, selection: Selection) -> bool:
     return selection.device not in implementation.devices and implementation.name not in selection.implementations
 
 
-def run(chosen: Sequence[Case], progress: Callable[[Case, Verdict], None] = lambda case, verdict: None) -> Report:
-    """Run every case in order; `progress` is told of each."""
-    started = time.perf_counter()
+def run(
+    chosen: Sequence[Case],
+    progress: Callable[[Case, Verdict], None] = lambda case, verdict: None,
+    seconds: float = math.inf,
+) -> Report:
+    """Run every case in order that can begin within so many seconds; `progress` is told of each."""
+    started, deadline = time.perf_counter(), time.monotonic() + seconds
     verdicts = []
     for case in chosen:
-        verdicts.append(case.run())
+        verdicts.append(case.run(deadline))
         progress(case, verdicts[-1])
     return Report(tuple(verdicts), environment(), time.perf_counter() - started)
 

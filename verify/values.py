@@ -104,6 +104,8 @@ def _distance_from_truth(implementation: Implementation, problem: Problem) -> Me
 def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
     """The worst matrix's forward error beside its budget, provided that the truth is ten times better than that.
 
+    X may have the batch several times over, (..., batch, n, n).
+
     Raises:
         NotRun: if the truth is too coarse to judge.
     """
@@ -111,7 +113,8 @@ def compare(X: Batch, true: Truths, budget: Batch) -> Measurement:
         coarse = true.relative_error.max()
         raise NotRun(f"the truth ({true.source}) is known to {coarse:.1e} only, the budget is {budget.min():.1e}")
     _require_meaning(budget)
-    return Measurement(*metrics.worst(metrics.relative_error(X, true.value), budget), _evidence(true))
+    error = metrics.relative_error(X, true.value)
+    return Measurement(*metrics.worst(error.ravel(), np.broadcast_to(budget, error.shape).ravel()), _evidence(true))
 
 
 def require_judgeable(implementation: Implementation, dtype: torch.dtype, true: Truths) -> None:

@@ -12,7 +12,7 @@ from ndbench.bench.compiled import compiled
 from ndbench.bench.workloads import Contender, Workload, type_suffix
 from ndbench.covariance import Patches, im2col
 from ndbench.covariance.work import LaggedWork, im2col_flops
-from ndbench.kernels.precision import PRECISIONS, products_of_shifted
+from ndbench.kernels.precision import precisions_here, products_of_shifted
 from ndbench.operations import patch_covariance
 
 
@@ -96,7 +96,7 @@ class Layer:
 
     def _kernels(self) -> dict[str, Contender]:
         """Those of each precision; images of 16 bits have one."""
-        ways: dict[str, tuple[str | None, str]] = {f" {way}": (way, way) for way in PRECISIONS}
+        ways: dict[str, tuple[str | None, str]] = {f" {way}": (way, way) for way in precisions_here()}
         if self.dtype != torch.float32:
             ways = {"": (None, products_of_shifted(self.dtype, "ieee"))}
         return {

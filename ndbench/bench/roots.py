@@ -9,7 +9,7 @@ from torch import Tensor
 from ndbench import roots
 from ndbench.bench.compiled import compiled
 from ndbench.bench.workloads import Contender, Workload, own_products, type_suffix
-from ndbench.kernels.precision import PRECISIONS
+from ndbench.kernels.precision import precisions_here
 from ndbench.problems import MatrixProblem
 from ndbench.roots.adjoints import Coupled, ProductForm, Spectral, with_adjoint
 from ndbench.roots.adjoints.choice import recorded, steps_of
@@ -81,7 +81,7 @@ class Iteration:
     def _kernels(self) -> dict[str, Contender]:
         """Those of each precision; 16 bits have one."""
         if self.dtype == torch.float32:
-            return {f"triton {way}": Contender(self._by_kernels(way), way) for way in PRECISIONS}
+            return {f"triton {way}": Contender(self._by_kernels(way), way) for way in precisions_here()}
         return {"triton": Contender(self._by_kernels("ieee"), own_products(self.dtype))}
 
     def _by_kernels(self, precision: str) -> Callable[[Tensor], tuple[Tensor]]:

@@ -6,6 +6,7 @@ import torch
 from ndbench.bench.registry import workload, workloads
 from ndbench.bench.workloads import passes
 from ndbench.cost.ceilings import Ceilings
+from ndbench.kernels.precision import PRECISIONS
 
 SMALL = [w.name for w in workloads("cpu") if not w.large]
 
@@ -64,6 +65,14 @@ def test_floors_know_the_products_of_every_contender():
     for operation in OPERATIONS:
         for contender in operation.contenders("cuda").values():
             assert rates.floor(operation.flops, operation.bytes, contender.precision) > 0
+
+
+@pytest.mark.parametrize(("hip", "precisions"), [(None, {"ieee", "tf32x3", "tf32"}), ("7.0", {"ieee"})])
+def test_kernels_contend_in_the_precisions_that_a_vendor_has(hip, precisions, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    operations = [w for w in workloads("cuda") if not w.family.startswith(("layer", "network"))]
+    kernels = [name for w in operations for name in w.contenders("cuda") if "triton" in name]
+    assert {name.split()[-1] for name in kernels} & set(PRECISIONS) == precisions
 
 
 def test_a_cpu_has_no_contender_that_is_judged_as_coarser_than_it_computes():

@@ -104,6 +104,18 @@ def test_wrong_options_of_covariances(device, covariance, wrong):
         covariance(images(device).to(dtype), **options)
 
 
+@pytest.mark.parametrize("precision", ["tf32x3", "tf32"])
+def test_precisions_that_amd_devices_lack(device, precision, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    told = f": AMD devices multiply float32 in 'ieee' only; got precision='{precision}'"
+    for root in ROOTS.values():
+        with pytest.raises(ValueError, match=f"inverse_sqrt{told}"):
+            root(matrices(device), precision=precision)
+    for covariance in COVARIANCES.values():
+        with pytest.raises(ValueError, match=f"patch_covariance{told}"):
+            covariance(images(device), precision=precision)
+
+
 def test_what_no_kernel_serves(device):
     with pytest.raises(NotImplementedError, match=r"patch_covariance: there is no Triton kernel for .* 'shifted'"):
         patch_covariance(images(device), 2, algorithm="shifted", backend="triton")

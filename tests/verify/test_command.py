@@ -28,6 +28,9 @@ def broken_spectral(monkeypatch):
     monkeypatch.setattr(command, "cases", partial(runner.cases, implementations=(wrong,)))
 
 
+SUCCESS = subprocess.CompletedProcess([], 0)
+
+
 def stored(path):
     return json.loads(path.read_text())
 
@@ -117,12 +120,30 @@ def test_threads_are_set_for_the_run_alone(tmp_path):
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("threads", ["0", "-1", "two"])
-def test_threads_are_a_positive_number(threads, capsys):
+@pytest.mark.parametrize("option", ["--threads", "--seconds"])
+@pytest.mark.parametrize("number", ["0", "-1", "two"])
+def test_threads_and_seconds_are_positive_numbers(option, number, capsys):
     with pytest.raises(SystemExit) as raised:
-        command.main(["--threads", threads])
+        command.main([option, number])
     assert raised.value.code == 2
-    assert f"argument --threads: must be a positive whole number; got '{threads}'" in capsys.readouterr().err
+    assert f"argument {option}: must be a positive whole number; got '{number}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_has_not_begun_in_time_is_counted_and_named(jobs, capsys, monkeypatch):
+    monkeypatch.setattr(command, "positive", lambda text: int(text) if text.isdecimal() else float(text))
+    assert command.main([*ONE, "--seconds", "1e-9", "--jobs", jobs]) == 1
+    output = capsys.readouterr().out
+    assert "0 passed, 0 failed, 1 not run" in output
+    assert re.search(r"1\s.*time over", output)
+
+
+def test_seconds_are_handed_on_to_the_interpreter(monkeypatch):
+    started = []
+    monkeypatch.setattr(command, "interpreted", lambda: False)
+    monkeypatch.setattr(command.subprocess, "run", lambda program, **how: started.append(program) or SUCCESS)
+    assert command.main(["--device", "interpreter", "--seconds", "60"]) == 0
+    assert started[0][started[0].index("--seconds") + 1] == "60"
 
 
 def test_the_full_tier_has_problems_that_the_quick_one_lacks(tmp_path):

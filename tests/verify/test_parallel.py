@@ -22,6 +22,13 @@ def test_two_processes_give_the_verdicts_of_one():
     assert all(case.problem.name == verdict.problem for case, verdict in told)
 
 
+def test_processes_begin_nothing_when_the_time_is_over():
+    told = []
+    report = run_in_processes(SELECTION, 2, torch.get_num_threads(), lambda *told_of: told.append(told_of), seconds=0)
+    assert {verdict.reason for verdict in report.verdicts} == {"time over"}
+    assert len(told) == len(report.verdicts) == len(cases(SELECTION))
+
+
 def test_parts_are_whole_problems_and_miss_none():
     chosen = cases(SELECTION)
     parts = [list(_part(chosen, part, 5)) for part in range(5)]

@@ -12,6 +12,7 @@ from ndbench.catalog import CATALOG, OPERATIONS, Implementation
 from ndbench.laws import PatchLaw, RootLaw
 from ndbench.operations import deconvolve, patch_covariance
 from ndbench.problems import MatrixProblem
+from ndbench.verify import runner
 from ndbench.verify.check import Check, Measurement
 from ndbench.verify.runner import DEVICES, TIERS, Case, Report, Selection, UnknownName, cases, elsewhere, run, verify
 from ndbench.verify.suite import CHECKS
@@ -171,6 +172,28 @@ def test_a_run_tells_of_every_case_in_order():
     assert (report.count(Status.PASSED), report.count(Status.FAILED)) == (6, 2)
 
 
+class Clock:
+    """A second goes by whenever it is looked at."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1
+        return self.now
+
+    perf_counter = monotonic
+
+
+def test_cases_that_have_not_begun_when_the_time_is_over_are_not_run_and_counted(monkeypatch):
+    monkeypatch.setattr(runner, "time", Clock())
+    told = []
+    report = run(cases(Selection(), SUITE, IMPLEMENTATIONS), lambda case, verdict: told.append(verdict), seconds=3)
+    assert [v.reason for v in report.verdicts] == ["", "", *["time over"] * 4]
+    assert tuple(told) == report.verdicts
+    assert (report.count(Status.PASSED), report.count(Status.NOT_RUN)) == (2, 4)
+
+
 def verdict(status):
     measured = {Status.PASSED: 0.0, Status.FAILED: 2.0, Status.NOT_RUN: math.nan}[status]
     return Verdict("inverse-sqrt", "forward", "root", "identity-n1", measured, 1.0, ran=status != Status.NOT_RUN)
@@ -266,3 +289,25 @@ def test_a_function_of_ones_own_is_held_to_a_law():
         verify(deconvolve, "deconvolution", law=RootLaw(5))
     with pytest.raises(ValueError, match=r"^verify: times must be one of off, report, gate; got 'on'$"):
         verify(shifted, "covariance", times="on")
+
+
+@pytest.mark.parametrize("precision", ["tf32x3", "tf32"])
+@pytest.mark.parametrize("hip", ["7.0", None])
+def test_precisions_that_amd_devices_lack_are_not_run(precision, hip, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    coarse = replace(ROOT, precision=precision)
+    verdict = Case(FORWARD, coarse, SMALL, "cuda").run()
+    assert verdict.status == Status.NOT_RUN
+    assert verdict.reason == ("AMD devices multiply float32 in 'ieee' only" if hip else "no CUDA device")
+    assert Case(FORWARD, ROOT, SMALL, "cuda").run().reason == "no CUDA device"
+    assert Case(FORWARD, coarse, SMALL, "cpu").run().passed
+
+
+def test_entries_of_the_catalog_with_such_precisions_are_not_run_on_amd(monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", "7.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen = cases(Selection(("inverse-sqrt", "covariance"), ("kernel-offsets",), device="cuda"))
+    reasons = {case.implementation.name.rpartition(".")[2]: case.run().reason for case in chosen}
+    only = "AMD devices multiply float32 in 'ieee' only"
+    assert reasons == {"ieee": "no CUDA device", "tf32x3": only, "tf32": only}

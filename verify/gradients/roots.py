@@ -42,10 +42,15 @@ def closed_form(implementation: Implementation, problem: RootGradientProblem) ->
     formula for non-symmetric matrices, but nothing else: a transposed gradient is neither.
     """
     true = judgeable(implementation, problem)
-    g = answer(implementation, problem)
+    return compare(answer(implementation, problem), implementation, problem, true)
+
+
+def compare(g: Batch, implementation: Implementation, problem: RootGradientProblem, true: Truths) -> Measurement:
+    """The worst matrix's error beside its budget; g may have the batch several times over, (..., batch, n, n)."""
     distance = np.minimum(metrics.frobenius(g - true.symmetric), metrics.frobenius(g - true.general))
     measured = distance / metrics.frobenius(true.symmetric)
-    return Measurement(*metrics.worst(measured, allowed(implementation, problem, true)), _evidence(true))
+    budget = np.broadcast_to(allowed(implementation, problem, true), measured.shape)
+    return Measurement(*metrics.worst(measured.ravel(), budget.ravel()), _evidence(true))
 
 
 def without_eigenvalues(name: str, oracle: Oracle) -> Rung:
