@@ -22,7 +22,7 @@ MATRICES_OF_A_PRODUCT = 3
 """Matrices that a root may hold for each of its products: both operands and the result, kept for a gradient."""
 
 TIME_EXCESS = 0.5
-"""How far the whole interval of a measured exponent may lie above the one claimed: a hidden factor adds 1."""
+"""How far the whole interval of an exponent of time may lie above that of its reference: a hidden factor adds 1."""
 
 
 def flops(law: PatchLaw, problem: CovarianceProblem) -> float:
