@@ -13,7 +13,7 @@ from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import TIERS, Case, Selection, UnknownName, cases, run
 from ndbench.verify.scaling.document import markdown
-from ndbench.verify.scaling.suite import CHECKS, LAUNCHES_OF_KERNELS
+from ndbench.verify.scaling.suite import CHECKS, CHECKS_OF_KERNELS
 from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge how flops and memory grow with kernel size, block, channels, pixels and order, and report how
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         chosen = cases(selection, CHECKS)
         if arguments.device == "cpu" and interpreted():
-            chosen += launches_of(selection)
+            chosen += of_kernels(selection)
     except UnknownName as error:
         return _refuse(str(error))
     for path in filter(None, (arguments.json, arguments.markdown)):
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if report.passed else 1
 
 
-def launches_of(selection: Selection) -> list[Case]:
-    """The launches of kernels that can be interpreted; other precisions have the same."""
-    found = cases(replace(selection, device="interpreter", implementations=(), times="off"), LAUNCHES_OF_KERNELS)
+def of_kernels(selection: Selection) -> list[Case]:
+    """Launches and memory of kernels that can be interpreted; other precisions have the same."""
+    found = cases(replace(selection, device="interpreter", implementations=(), times="off"), CHECKS_OF_KERNELS)
     asked = selection.implementations
     kernels = [case for case in found if case.implementation.precision == "ieee"]
     return [case for case in kernels if not asked or case.implementation.name in asked]
