@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.device == "cpu" and interpreted():
             chosen += of_kernels(selection)
     except UnknownName as error:
-        return _refuse(str(error))
+        return _refuse(f"{error}{_kernels_too(arguments.device)}")
     for path in filter(None, (arguments.json, arguments.markdown)):
         if obstacle := obstacle_to(Path(path)):
             return _refuse(f"cannot write {path}: {obstacle}")
@@ -67,6 +67,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
     made.add_argument("--markdown", metavar="PATH", help="write the page to this file, such as docs/scaling.md")
     return made
+
+
+def _kernels_too(device: str) -> str:
+    """The names of kernels that are judged where they are interpreted, for whoever gave another one."""
+    if device != "cpu" or not interpreted():
+        return ""
+    names = dict.fromkeys(case.implementation.name for case in of_kernels(Selection()))
+    return f"; and of Triton kernels {', '.join(names)}"
 
 
 def _refuse(message: str) -> int:

@@ -10,17 +10,15 @@ from ndbench.covariance.patches import Patches
 from ndbench.covariance_problems import CovarianceProblem
 from ndbench.kernels.runtime import interpreted
 from ndbench.problems import MatrixProblem
-from ndbench.roots.adjoints import ProductForm
-from ndbench.roots.adjoints.choice import steps_of
 from ndbench.verify.check import Measurement
 from ndbench.verify.scaling import budgets, counts
 from ndbench.verify.scaling.exponents import FLOPS, PRODUCTS, SAMPLED, growth, shown
 from ndbench.verify.scaling.flops import patch_law, root_law
 from ndbench.verify.scaling.problems import OrderScaling, PatchScaling
-from ndbench.verify.verdict import NotRun
+from ndbench.verify.verdict import Evidence, NotRun
 
-METHODS = ("newton_schulz", "minimax_cubic", "minimax_quintic", "denman_beavers")
-"""Of roots, those whose launches have a model."""
+SMALLEST_TILE = 16
+"""Rows and columns that `tl.dot` multiplies at least."""
 
 SMALL = (
     CovarianceProblem(2, 4, 6, 5, 3, padding=1, block=2),
@@ -59,6 +57,29 @@ def patches(implementation: Implementation, problem: PatchScaling) -> Measuremen
     return Measurement(grown, budgets.GROWTH, evidence)
 
 
+def padding(implementation: Implementation, problem: PatchScaling) -> Measurement:
+    """Blocks of 16 channels and more take at most twice the flops of the law they claim; evidence tells of all.
+
+    Growth alone would not see what is too much at every size. Smaller blocks are padded to tiles, so that they take
+    more: evidence has the ratio at each size, and the size from which on it stays below two.
+
+    Raises:
+        NotRun: as :func:`patches`.
+    """
+    law = patch_law(implementation)
+    require_interpreted(implementation)
+    problems = [problem.at(value) for value in problem.values]
+    ratios = [modelled(implementation, one) / budgets.flops(law, one) for one in problems]
+    kept = [size for i, size in enumerate(problem.values) if max(ratios[i:]) <= budgets.GROWTH]
+    worst = max(r for r, size in zip(ratios, problem.values, strict=True) if size >= SMALLEST_TILE)
+    evidence: Evidence = {
+        "sizes": " ".join(map(str, problem.values)),
+        "times the law": " ".join(f"{r:.2f}" for r in ratios),
+        "kept from": f"{problem.variable} = {kept[0]}" if kept else "nowhere",
+    }
+    return Measurement(worst if follows_the_model(implementation) else float("inf"), budgets.GROWTH, evidence)
+
+
 def orders(implementation: Implementation, problem: OrderScaling) -> Measurement:
     """Dots over n^3 grow at most twofold from any order to a larger one, and are at most twice the products claimed.
 
@@ -74,7 +95,11 @@ def orders(implementation: Implementation, problem: OrderScaling) -> Measurement
     found = [modelled(implementation, problem.at(n)) for n in problem.values]
     products = [f / (2 * n**3) for f, n in zip(found, problem.values, strict=True)]
     worst = max(growth(products, [1.0] * len(products)), max(products) / law.products if law.products else 0.0)
-    evidence = {**shown("n", problem.sizes, found, 3, FLOPS), "products": " ".join(f"{p:.4g}" for p in products)}
+    evidence = {
+        **shown("n", problem.sizes, found, 3, FLOPS),
+        "products": " ".join(f"{p:.4g}" for p in products),
+        "kept from": f"n = {problem.values[0]}",
+    }
     return Measurement(worst if follows_the_model(implementation) else float("inf"), budgets.GROWTH, evidence)
 
 
@@ -95,17 +120,14 @@ def modelled(implementation: Implementation, problem: CovarianceProblem | Matrix
         NotRun: for kernels that have no model.
     """
     # Triton is loaded when it is first asked for
-    from ndbench.cost import kernels  # noqa: PLC0415
+    from ndbench.cost import kernel_rows, kernels  # noqa: PLC0415
 
     how = getattr(implementation.function, "keywords", {})
     if isinstance(problem, MatrixProblem):
-        if how.get("method") not in METHODS:
+        if how.get("method") not in kernel_rows.METHODS:
             raise NotRun("there is no model of its launches")
         A = torch.empty((problem.batch, problem.n, problem.n), dtype=problem.dtype, device="meta")
-        iteration = steps_of(how["method"], how["steps"], 1e-4, how["scaled_steps"])
-        if isinstance(iteration, ProductForm):
-            return sum(flops for _, flops in kernels.product_form(A, iteration))
-        return sum(flops for _, flops in kernels.coupled(A, iteration, implementation.precision))
+        return kernel_rows.sides(A, how["method"], how["steps"])[0].products
     models = {"im2col": kernels.im2col, "lagged": kernels.lagged}
     if how.get("algorithm") not in models:
         raise NotRun("there is no model of its launches")

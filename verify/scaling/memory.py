@@ -15,7 +15,8 @@ def patches(implementation: Implementation, problem: MemoryScaling) -> Measureme
 
     It is the difference of the peaks for images of two sizes, in copies of the input: what does not grow with the
     image, as the covariance itself, cancels. Fewer copies than 2 are 2 for kernels, whose partial sums grow in steps. A
-    hidden factor k, G or H W exceeds any number of copies, a constant one this number. Besides, copies over the law, k^2 or 1, grow at most twofold. Measured is the worst ratio.
+    hidden factor k, G or H W exceeds any number of copies, a constant one this number. Besides, copies over the law,
+    k^2 or 1, grow at most twofold. Measured is the worst ratio.
     """
     law, (_, (smallest, _)) = patch_law(implementation), problem.pairs[0]
     counts.require_recorded(implementation, smallest)

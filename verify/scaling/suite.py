@@ -14,6 +14,7 @@ from ndbench.verify.scaling.problems import (
     LAUNCHES_OF_ROOTS,
     MEMORY,
     MEMORY_OF_ROOTS,
+    PADDED,
     POWERS,
     PRODUCTS,
     TIMES_OF_PATCHES,
@@ -41,6 +42,7 @@ def claims_lags(implementation: Implementation) -> bool:
 
 LAUNCHES_OF_KERNELS = (
     Check(FAMILY + "launches", "covariance", launches.patches, LAUNCHES, launches.has_launches, patient=True),
+    Check(FAMILY + "padding", "covariance", launches.padding, PADDED, launches.has_launches, patient=True),
     Check(FAMILY + "launches", "inverse-sqrt", launches.orders, LAUNCHES_OF_ROOTS, launches.has_launches, patient=True),
 )
 

@@ -19,6 +19,7 @@ SMALL = {
     "covariance scaling-flops": PatchScaling("k", (1, 3), side=8),
     "inverse-sqrt scaling-launches": OrderScaling((16, 64)),
     "covariance scaling-launches": PatchScaling("k", (1, 3), C=64, block=64, side=64),
+    "covariance scaling-padding": PatchScaling("G", (8, 16), C=16, side=32),
     "covariance scaling-interior": InteriorScaling((1, 2)),
     "covariance scaling-borders": InteriorScaling((1, 2)),
     "covariance scaling-memory": MemoryScaling("k", (1, 3), sides=(64, 96)),
@@ -64,6 +65,14 @@ def test_the_page_says_who_keeps_the_law(tmp_path, capsys):
     assert "exponents found / claimed" in capsys.readouterr().out
 
 
+def test_kernels_are_among_the_names_there_are(monkeypatch, capsys):
+    monkeypatch.setattr(command, "interpreted", lambda: True)
+    assert command.main(["--implementation", "nobody"]) == 2
+    output = capsys.readouterr().err
+    assert "there are denman_beavers.T4, " in output
+    assert all(f"{name}.triton.ieee" in output for name in KERNELS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -98,6 +107,6 @@ def test_a_law_that_is_broken_is_on_the_page():
 
 def test_times_of_what_is_interpreted_are_not_measured():
     chosen = command.of_kernels(runner.Selection(times="report"))
-    assert {case.check.name for case in chosen} == {"scaling-launches", "scaling-memory"}
+    assert {case.check.name for case in chosen} == {"scaling-launches", "scaling-padding", "scaling-memory"}
     assert {case.implementation.name for case in chosen} == {f"{name}.triton.ieee" for name in KERNELS}
     assert command.of_kernels(runner.Selection(implementations=("im2col",))) == []

@@ -7,7 +7,7 @@ import pytest
 
 from ndbench.catalog import CATALOG
 from ndbench.verify.scaling import budgets, launches
-from ndbench.verify.scaling.problems import LAUNCHES, LAUNCHES_OF_ROOTS
+from ndbench.verify.scaling.problems import LAUNCHES, LAUNCHES_OF_ROOTS, PADDED
 from ndbench.verify.verdict import NotRun
 
 ROOTS = [i for i in CATALOG if i.operation == "inverse-sqrt" and launches.has_launches(i) and i.precision == "ieee"]
@@ -121,3 +121,28 @@ def test_roots_of_others_have_no_model():
     for function in (partial(print), partial(print, method="spectral")):
         with pytest.raises(NotRun, match="no model"):
             launches.orders(replace(ROOTS[0], function=function), ORDERS)
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize("name", KERNELS)
+def test_blocks_of_whole_tiles_are_not_padded(name):
+    found = launches.padding(KERNELS[name], PADDED["full"][0])
+    assert found.measured < 1.2
+    ratios = dict(zip(PADDED["full"][0].values, map(float, found.evidence["times the law"].split()), strict=True))
+    assert min(ratios[2], ratios[4]) > 2.5
+    assert found.evidence["kept from"] == "G = 16"
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize("factor", [lambda size: 3, lambda size: 128 / size, lambda size: size], ids=["3", "1/G", "G"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_waste_that_does_not_grow_is_caught(name, factor, monkeypatch):
+    right = launches.modelled
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: right(i, problem) * factor(problem.block))
+    assert launches.padding(KERNELS[name], PADDED["full"][0]).measured > budgets.GROWTH
+
+
+@pytest.mark.usefixtures("followed")
+def test_a_law_may_be_kept_nowhere(monkeypatch):
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: 1e20)
+    assert launches.padding(LAGGED, PADDED["full"][0]).evidence["kept from"] == "nowhere"
