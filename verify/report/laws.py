@@ -32,13 +32,8 @@ def table(verdicts: Sequence[Verdict]) -> list[Line]:
     for implementation in dict.fromkeys(v.implementation for v in grown):
         mine = [v.evidence for v in grown if v.implementation == implementation]
         cells = [_cell([e for e in mine if (e["counted"], e["variable"]) == kind]) for kind in kinds]
-        lines.append(
-            [
-                implementation,
-                *cells,
-                *(_from(smallest.get(implementation, ""), _paper(mine, s)) for s in _samplings(grown)),
-            ]
-        )
+        said = (_paper(mine, sampling) for sampling in _samplings(grown))
+        lines.append([implementation, *cells, *(_from(smallest.get(implementation, ""), law) for law in said)])
     return lines
 
 

@@ -123,8 +123,9 @@ def relative_exponent(
         seed: of its draws.
 
     Example:
-        >>> relative_exponent([1, 2, 4, 8], [[1.0], [4.0], [16.0], [64.0]], [[3.0], [6.0], [12.0], [24.0]], 10).p
-        1.0
+        >>> squares, lines = [[1.0], [4.0], [16.0], [64.0]], [[3.0], [6.0], [12.0], [24.0]]
+        >>> print(f"{relative_exponent([1, 2, 4, 8], squares, lines).p:.3f}")
+        1.000
     """
     x, rng = np.log(np.asarray(upper_half(sizes), float)), np.random.default_rng(seed)
     both = [[np.asarray(s, float) for s in upper_half(times)] for times in (samples, reference)]
@@ -132,7 +133,7 @@ def relative_exponent(
     t, of_reference = (np.log(_resampled(taken, resamples, rng)) for taken in both)
     low, high = np.quantile((t - of_reference) @ centered, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     ratios = [math.log(_typical(s) / _typical(r)) for s, r in zip(*both, strict=True)]
-    return Exponent(round(float(ratios @ centered), 12), float(low), float(high))
+    return Exponent(float(ratios @ centered), float(low), float(high))
 
 
 def _resampled(taken: Sequence[Array], resamples: int, rng: np.random.Generator) -> Array:
