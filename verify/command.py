@@ -66,7 +66,7 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--times", action="store_true", help="measure how times grow with every size, and report it")
     either.add_argument(
-        "--gate-times", action="store_true", help="the same, and fail where they outgrow those of their law"
+        "--gate-times", action="store_true", help="the same, and fail if they outgrow those of their law"
     )
 
 
