@@ -98,8 +98,8 @@ Over orders 2 to 1152 = 9 x 128, in float32. Products are those of a call, 2 n^3
 Rows of Triton kernels rest on the model of their dots over orders 16 to 1152, confirmed by execution at n = 5, 40 and
 130; their products are those at n = 16. Smaller orders are padded to 16, so that n = 2 takes 512 times its products.
 From 16 on a call takes at most 1.7 times its products (n = 27 is multiplied as 32), and of large matrices one triangle.
-Eliminations and factorizations of Denman-Beavers are no dots, and count 0. What is held in registers is no memory: up to
-n = 64 its kernels hold 4 matrices and beyond 14 to 16, which is why memory seems to grow; growth is judged above 8.
+Eliminations and factorizations of Denman-Beavers are no dots, and count 0. What is held in registers is no memory: up
+to n = 64 its kernels hold 4 matrices and beyond 14 to 16, which is why memory seems to grow; growth is judged above 8.
 
 """
 
