@@ -69,7 +69,9 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     """The options that add times to what is judged."""
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--times", action="store_true", help="measure how times grow with every size, and report it")
-    either.add_argument("--gate-times", action="store_true", help="the same, and fail where they outgrow their law")
+    either.add_argument(
+        "--gate-times", action="store_true", help="the same, and fail if they outgrow those of their law"
+    )
 
 
 def times_of(arguments: argparse.Namespace) -> str:

@@ -14,11 +14,11 @@ from ndbench.kernels import covariance, newton_schulz
 from ndbench.kernels.covariance.adjoint import adjoint
 from ndbench.kernels.denman_beavers import ProductFormKernels, tiles
 from ndbench.kernels.runtime import interpreted
-from ndbench.operations import patch_covariance
+from ndbench.operations import inverse_sqrt, patch_covariance
 from ndbench.roots.adjoints import Coupled, ProductForm
 from ndbench.roots.coefficients import LIMITS
 from ndbench.verify.scaling import launches
-from ndbench.verify.scaling.problems import LAUNCHES
+from ndbench.verify.scaling.problems import LAUNCHES, LAUNCHES_OF_ROOTS
 
 pytestmark = pytest.mark.skipif(not interpreted(), reason="what is executed is counted in the interpreter")
 
@@ -36,6 +36,8 @@ COUPLED = {
     "one": Coupled((LIMITS[3],)),
 }
 PRODUCT_FORM = ProductForm(steps=2, scaled_steps=1)
+ROOTS_OF_MODELS = {"coupled": "newton_schulz.T5.triton.ieee", "product_form": "denman_beavers.T9s4.triton.ieee"}
+"""For each model of roots an entry that is held to it."""
 
 
 def executed(function):
@@ -145,6 +147,25 @@ def test_the_suite_compares_its_model_with_what_is_executed(algorithm, monkeypat
     monkeypatch.setattr(model, algorithm, lambda *arguments: [*right(*arguments), ("one more", 2 * 16**3)])
     assert launches.patches(kernel, LAUNCHES["quick"][0]).measured == float("inf")
     launches.follows_the_model.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["coupled", "product_form"])
+def test_the_suite_compares_its_model_of_roots_with_what_is_executed(name, monkeypatch):
+    kernel = next(i for i in CATALOG if i.name == ROOTS_OF_MODELS[name])
+    kernel = replace(kernel, devices=("interpreter",))
+    assert launches.orders(kernel, LAUNCHES_OF_ROOTS["quick"][0]).measured < 2
+    launches.follows_the_model.cache_clear()
+    monkeypatch.setattr(model, name, partial(one_dot_more, getattr(model, name)))
+    assert launches.orders(kernel, LAUNCHES_OF_ROOTS["quick"][0]).measured == float("inf")
+    launches.follows_the_model.cache_clear()
+
+
+def test_the_suite_catches_roots_with_a_hidden_step():
+    kernel = next(i for i in CATALOG if i.name == "newton_schulz.T5.triton.ieee")
+    how = kernel.function.keywords
+    function = partial(lambda A, **other: inverse_sqrt(A, **(other | {"steps": 6})), **how)
+    kernel = replace(kernel, devices=("interpreter",), function=function)
+    assert launches.orders(kernel, LAUNCHES_OF_ROOTS["quick"][0]).measured == float("inf")
 
 
 def repeated(times):

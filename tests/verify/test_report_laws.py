@@ -49,6 +49,13 @@ def test_what_was_not_counted_has_no_exponent():
     assert lags[2:] == ["·", "0.00 / 0", "kept", "·"]
 
 
+def test_a_law_of_padded_tiles_is_kept_from_some_size():
+    padded = [verdict("lags", {"kept from": "G = 16"}), verdict("pairs", {"kept from": "G = 8"})]
+    _, pairs, lags = table([*PAIRS, *LAGS, *padded])
+    assert pairs[-2:] == ["not kept: k^4", "kept from G = 8"]
+    assert lags[-2:] == ["kept from G = 16"] * 2
+
+
 def test_a_hidden_factor_in_any_size_breaks_the_law():
     hidden = verdict("lags", power(2, FLOPS, 1, variable="side"))
     assert table([*LAGS, hidden])[1][-2:] == ["not kept: H W^2", "not kept: H W^2"]

@@ -28,10 +28,12 @@ def table(verdicts: Sequence[Verdict]) -> list[Line]:
     kinds = list(dict.fromkeys((str(v.evidence["counted"]), str(v.evidence["variable"])) for v in grown))
     lines = [["implementation", *(f"{_quantity(counted)}\nin {VARIABLES[name]}" for counted, name in kinds)]]
     lines[0] += [f"paper's law\n{sampling}" for sampling in _samplings(grown)]
+    smallest = {v.implementation: f" from {v.evidence['kept from']}" for v in verdicts if "kept from" in v.evidence}
     for implementation in dict.fromkeys(v.implementation for v in grown):
         mine = [v.evidence for v in grown if v.implementation == implementation]
         cells = [_cell([e for e in mine if (e["counted"], e["variable"]) == kind]) for kind in kinds]
-        lines.append([implementation, *cells, *(_paper(mine, sampling) for sampling in _samplings(grown))])
+        said = (_paper(mine, sampling) for sampling in _samplings(grown))
+        lines.append([implementation, *cells, *(_from(smallest.get(implementation, ""), law) for law in said)])
     return lines
 
 
@@ -71,6 +73,11 @@ def _paper(found: Sequence[Evidence], sampling: str) -> str:
     # of several families of one size the last is the largest
     missed = {VARIABLES[str(e["variable"])]: e for e in said if e["paper's law"] != "kept"}
     return "not kept: " + ", ".join(_power(name, e) for name, e in missed.items()) if missed else "kept"
+
+
+def _from(smallest: str, said: str) -> str:
+    """Of kernels, whose tiles pad what is smaller, the size from which on a law is kept."""
+    return said + smallest if said == "kept" else said
 
 
 def _power(name: str, evidence: Evidence) -> str:

@@ -15,6 +15,10 @@ COPIES = 8
 """Copies of the input in float32 that any covariance may hold: x, centered, padded, and what is being computed of
 them, each in float64, that is 2 copies each. `shifted` and `lagged` hold 7."""
 
+COPIES_OF_A_KERNEL = 2.0
+"""Copies of the input up to which a kernel's memory does not grow: its partial sums come in chunks, so that between two
+images there may be none or one more."""
+
 MATRICES = 8
 """Matrices that any root may hold beside those of its products: D, and those of an eigendecomposition, at most 6."""
 
@@ -22,7 +26,7 @@ MATRICES_OF_A_PRODUCT = 3
 """Matrices that a root may hold for each of its products: both operands and the result, kept for a gradient."""
 
 TIME_EXCESS = 0.5
-"""How far the whole interval of a measured exponent may lie above the one claimed: a hidden factor adds 1."""
+"""How far the whole interval of an exponent of time may lie above that of its reference: a hidden factor adds 1."""
 
 
 def flops(law: PatchLaw, problem: CovarianceProblem) -> float:

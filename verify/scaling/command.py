@@ -13,7 +13,7 @@ from ndbench.verify.report.console import Progress, show
 from ndbench.verify.report.record import save
 from ndbench.verify.runner import TIERS, Case, Selection, UnknownName, cases, run
 from ndbench.verify.scaling.document import markdown
-from ndbench.verify.scaling.suite import CHECKS, LAUNCHES_OF_KERNELS
+from ndbench.verify.scaling.suite import CHECKS, CHECKS_OF_KERNELS
 from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge how flops and memory grow with kernel size, block, channels, pixels and order, and report how
@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         chosen = cases(selection, CHECKS)
         if arguments.device == "cpu" and interpreted():
-            chosen += launches_of(selection)
+            chosen += of_kernels(selection)
     except UnknownName as error:
-        return _refuse(str(error))
+        return _refuse(f"{error}{_kernels_too(arguments.device)}")
     for path in filter(None, (arguments.json, arguments.markdown)):
         if obstacle := obstacle_to(Path(path)):
             return _refuse(f"cannot write {path}: {obstacle}")
@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if report.passed else 1
 
 
-def launches_of(selection: Selection) -> list[Case]:
-    """The launches of kernels that can be interpreted; other precisions have the same."""
-    found = cases(replace(selection, device="interpreter", implementations=(), times="off"), LAUNCHES_OF_KERNELS)
+def of_kernels(selection: Selection) -> list[Case]:
+    """Launches and memory of kernels that can be interpreted; other precisions have the same."""
+    found = cases(replace(selection, device="interpreter", implementations=(), times="off"), CHECKS_OF_KERNELS)
     asked = selection.implementations
     kernels = [case for case in found if case.implementation.precision == "ieee"]
     return [case for case in kernels if not asked or case.implementation.name in asked]
@@ -67,6 +67,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", metavar="PATH", help="write every verdict and the environment to this file")
     made.add_argument("--markdown", metavar="PATH", help="write the page to this file, such as docs/scaling.md")
     return made
+
+
+def _kernels_too(device: str) -> str:
+    """The names of kernels that are judged where they are interpreted, for whoever gave another one."""
+    if device != "cpu" or not interpreted():
+        return ""
+    names = dict.fromkeys(case.implementation.name for case in of_kernels(Selection()))
+    return f"; and of Triton kernels {', '.join(names)}"
 
 
 def _refuse(message: str) -> int:

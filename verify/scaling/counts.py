@@ -9,8 +9,10 @@ import torch
 from ndbench.catalog import Implementation
 from ndbench.cost.counting import NUMPY, Count, count, peak_memory
 from ndbench.cost.covariance import im2col, lagged
+from ndbench.cost.launches import beside_launches
 from ndbench.covariance import Patches
 from ndbench.covariance_problems import CovarianceProblem
+from ndbench.kernels.runtime import interpreted
 from ndbench.laws import PatchLaw
 from ndbench.problems import MatrixProblem
 from ndbench.verify import answers, covariance_answers
@@ -65,26 +67,32 @@ def require_counted(found: int) -> None:
 def require_recorded(implementation: Implementation, problem: Problem) -> None:
     """Refuse to judge memory that is in no record of PyTorch's, and let what is allocated once be allocated.
 
-    What multiplies outside of PyTorch allocates there, too; Triton kernels take their memory from PyTorch, but in the
-    interpreter from numpy.
+    What multiplies outside of PyTorch allocates there, too; Triton kernels take their memory from PyTorch.
 
     Raises:
-        NotRun: for kernels that are interpreted, and where no product is counted.
+        NotRun: where no product is counted, and for kernels on a CPU without the interpreter.
     """
     if not is_kernel(implementation):
         found = counted(implementation, problem)
         require_counted(found.flops)
         if found.flops == found.by_operator.get(NUMPY):
             raise NotRun("numpy's memory is in no record of PyTorch's")
-    elif implementation.place != "cuda":
-        raise NotRun("in the interpreter Triton kernels take their memory from numpy")
+    elif implementation.place != "cuda" and not interpreted():
+        raise NotRun("on a CPU Triton's interpreter alone shows what a kernel asks for")
     else:
         memory(implementation, problem)
 
 
 def memory(implementation: Implementation, problem: Problem) -> int:
-    """The most bytes that one call holds at once, nothing recorded."""
+    """The most bytes that one call holds at once, nothing recorded.
+
+    Where kernels are interpreted it is what the call asks PyTorch for, by `ndbench.cost.launches`: nothing is launched,
+    since the interpreter copies every argument, and answers without values are not checked.
+    """
     with torch.no_grad():
+        if is_kernel(implementation) and implementation.place != "cuda":
+            asking = implementation.unchecked_only() if implementation.unchecked else implementation
+            return beside_launches(call(asking, problem)).held
         return peak_memory(call(implementation, problem), implementation.place)
 
 

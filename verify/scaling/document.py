@@ -18,17 +18,31 @@ executed (`ndbench.cost.counting`), so the counts are exact and the same on ever
 factorizations (eigh, Cholesky, inverses) count 0, and so does what SciPy computes, and numpy beside `numpy.cov`: such
 implementations are "not run", with the reason. Here that was: {unseen}.
 
-Of Triton kernels of the covariance the dots count that their launches execute, padding and borders included, by an
-exact model (`ndbench.cost.kernels`) that the interpreter's own count confirms, at sizes of whole tiles: C = 64 in one
-block, 224 x 224 pixels.
+Of Triton kernels (".triton") the dots count that their launches execute, padding and borders included. They come from
+an exact model (`ndbench.cost.kernels`), and the dots that Triton's interpreter executes on small problems must equal
+those of the model. Their memory is what a call asks PyTorch for, at the same sizes as that of the others, with nothing
+launched (`ndbench.cost.launches`): launches write into tensors and allocate none, and no GPU's record of allocations is
+on this page. Other precisions multiply the same tiles.
 
 ## Covariance
 
 A cell is the exponent found / claimed: the slope of a straight line through the logarithms, over blocks and channels
-from 2 to 128, images of 8 x 8 to 64 x 64 pixels, and kernel sizes from 1 to 9. "Per pixel" is the interior alone,
-without the border of the image and without what is done once a call, both of which hide the power of k in small images;
-patches at stride k are H W / k^2. Times are the exponent p of t = a + b x^p over the upper half of the sizes, with its
-95 % bootstrap interval; they do not gate unless `--gate-times` is given.
+from 2 to 128, images of 8 x 8 to 64 x 64 pixels, and kernel sizes from 1 to 9. Flops of Triton kernels are those of
+whole tiles: blocks from 16 to 128, channels from 64 to 512, images of 64 x 64 to 512 x 512 pixels, kernel sizes from 1
+to 9 with C = 64 in one block and 224 x 224 pixels. What smaller blocks take is under "Padding". "Per pixel" is the
+interior alone, without the border of the image and without what is done once a call, both of which hide the power of k
+in small images; patches at stride k are H W / k^2.
+
+Times are the exponent p of t = a + b x^p over the upper half of the sizes, with its 95 % bootstrap interval. They are
+not those of flops. Lags at C = G = 32 and 64 x 64 pixels multiply 1.2 GFlop at k = 9, and assemble a covariance of
+(32 x 81)^2 = 6.7 million entries: a call holds 29 MB at k = 5 and 289 MB at k = 9 (`ndbench.cost.footprints`), which
+grows as k^4, and leaves the caches in between, so that each byte comes to cost more. From k = 5 to 9 together the time
+grows about as k^4.6 where the flops grow as k^2.3; the fit, which takes a constant off first, makes of that k^5.6 and
+k^2.5. In G the entries grow as G^2 beside products that grow as G. So `--gate-times` compares times with times: those
+of a covariance, in the same rounds, with those of the algorithm whose law it claims, `im2col` or `lagged`, which they
+may not outgrow by a power whose whole interval lies above 0.5; those of a root with n^3. A hidden factor k, G, C or H W
+adds 1. It is not seen in times that grow more slowly than the reference's by 0.5 or more, as those of numpy's products
+do in k and G; nor is one that the reference has as well: both are seen in flops.
 
 "Kept" speaks of the interior. A call of lags also assembles: to leading order at most (16/9) k^6 C G flops for pieces
 of lags and 2 C k^2 H (W + k^2) for sums over windows. The whole keeps the law where these are small beside
@@ -47,6 +61,15 @@ over it never more than doubles: lags stay below 2 k^2.
 
 """
 
+PADDING = """
+### Padding
+
+Dots of Triton kernels over the flops of the law they claim, with its lower orders, at k = 3, C = 128 and 64 x 64
+pixels. Blocks of fewer than 16 channels are padded to tiles; of products of pairs of offsets one triangle is needed. A
+law is kept from the block on from which the ratio stays below 2, and not kept below.
+
+"""
+
 BORDERS = """
 ### Border
 
@@ -61,7 +84,8 @@ MEMORY_TEXT = """
 
 Copies of the input that the peak grows by for each value of a larger image, nothing recorded: PyTorch's allocations.
 Allowed are 8, which are x, x centered, x padded and one temporary in float64, and 2 k^2 more for a patch matrix before
-and after it is centered; so there is no room for a factor k, G, C or H W.
+and after it is centered; so there is no room for a factor k, G, C or H W. Partial sums of Triton kernels come in
+chunks, so that fewer copies than 2 are shown as 2.
 
 """
 
@@ -70,6 +94,12 @@ ROOTS = """
 
 Over orders 2 to 1152 = 9 x 128, in float32. Products are those of a call, 2 n^3 flops each. Memory, over orders 32 to
 288, is in matrices of order n: at most 8, and 3 for each product.
+
+Rows of Triton kernels rest on the model of their dots over orders 16 to 1152, confirmed by execution at n = 5, 40 and
+130; their products are those at n = 16. Smaller orders are padded to 16, so that n = 2 takes 512 times its products.
+From 16 on a call takes at most 1.7 times its products (n = 27 is multiplied as 32), and of large matrices one triangle.
+Eliminations and factorizations of Denman-Beavers are no dots, and count 0. What is held in registers is no memory: up
+to n = 64 its kernels hold 4 matrices and beyond 14 to 16, which is why memory seems to grow; growth is judged above 8.
 
 """
 
@@ -91,7 +121,8 @@ def markdown(report: Report) -> str:
         unseen=", ".join(_unseen(report)) or "none",
     )
     parts = [head, _markdown(table(covariances)), PER_PIXEL, _markdown(_growing(covariances, PRODUCTS, SAMPLED))]
-    parts += [BORDERS, _markdown(_borders(covariances)), MEMORY_TEXT, _markdown(_growing(covariances, MEMORY))]
+    parts += [PADDING, _markdown(_padded(covariances)), BORDERS, _markdown(_borders(covariances))]
+    parts += [MEMORY_TEXT, _markdown(_growing(covariances, MEMORY))]
     parts += [ROOTS, _markdown(_with_products(roots)), *_seconds(report.verdicts)]
     return "".join(parts)
 
@@ -142,6 +173,16 @@ def _borders(verdicts: Iterable[Verdict]) -> list[list[str]]:
         lines = lines or [["implementation", "problem", "flops", *(f"k = {size}" for size in _sizes(verdict))]]
         for part in ("once a call", "border of an image"):
             lines.append([verdict.implementation, verdict.problem, part, *str(verdict.evidence[part]).split()])
+    return lines or [["implementation"]]
+
+
+def _padded(verdicts: Iterable[Verdict]) -> list[list[str]]:
+    """What kernels multiply over their law, for each size of a block."""
+    lines: list[list[str]] = []
+    for verdict in (v for v in verdicts if "times the law" in v.evidence):
+        lines = lines or [["implementation", "law kept from", *(f"G = {size}" for size in _sizes(verdict))]]
+        found = str(verdict.evidence["times the law"]).split()
+        lines.append([verdict.implementation, str(verdict.evidence["kept from"]), *found])
     return lines or [["implementation"]]
 
 

@@ -231,5 +231,9 @@ TIMES_OF_PATCHES = {
 TIMES_OF_ROOTS = {
     tier: (OrderScaling((16, 32, 64, 96, 144, 216, 288, 432, 576, 864, 1152)),) for tier in ("quick", "full")
 }
+PADDED = {tier: (PatchScaling("G", BLOCKS, C=128, side=64),) for tier in ("quick", "full")}
+"""Blocks below whole tiles, too."""
+LAUNCHES_OF_ROOTS = {tier: (OrderScaling((16, 27, 64, 96, 144, 288, 576, 1152)),) for tier in ("quick", "full")}
+"""From the smallest tile on."""
 PRODUCTS = {tier: (OrderScaling((3, 32, 96)),) for tier in ("quick", "full")}
 MEMORY_OF_ROOTS = {tier: (OrderScaling((32, 64, 144, 288)),) for tier in ("quick", "full")}

@@ -11,8 +11,10 @@ from ndbench.verify.scaling.problems import (
     FLOPS,
     INTERIORS,
     LAUNCHES,
+    LAUNCHES_OF_ROOTS,
     MEMORY,
     MEMORY_OF_ROOTS,
+    PADDED,
     POWERS,
     PRODUCTS,
     TIMES_OF_PATCHES,
@@ -40,17 +42,26 @@ def claims_lags(implementation: Implementation) -> bool:
 
 LAUNCHES_OF_KERNELS = (
     Check(FAMILY + "launches", "covariance", launches.patches, LAUNCHES, launches.has_launches, patient=True),
+    Check(FAMILY + "padding", "covariance", launches.padding, PADDED, launches.has_launches, patient=True),
+    Check(FAMILY + "launches", "inverse-sqrt", launches.orders, LAUNCHES_OF_ROOTS, launches.has_launches, patient=True),
 )
+
+MEMORY_OF_CALLS = (
+    Check(FAMILY + "memory", "inverse-sqrt", memory.orders, MEMORY_OF_ROOTS, claims, patient=True),
+    Check(FAMILY + "memory", "covariance", memory.patches, MEMORY, claims, patient=True),
+)
+
+CHECKS_OF_KERNELS = (*LAUNCHES_OF_KERNELS, *MEMORY_OF_CALLS)
+"""Those that kernels can be held to where they are interpreted."""
 
 CHECKS: tuple[Check, ...] = (
     Check(FAMILY + "flops", "inverse-sqrt", flops.orders, POWERS, claims, patient=True),
     Check(FAMILY + "products", "inverse-sqrt", flops.products, PRODUCTS, claims, patient=True),
-    Check(FAMILY + "memory", "inverse-sqrt", memory.orders, MEMORY_OF_ROOTS, claims, patient=True),
     Check(FAMILY + "flops", "covariance", flops.patches, FLOPS, claims, patient=True),
     *LAUNCHES_OF_KERNELS,
     Check(FAMILY + "interior", "covariance", flops.interior, INTERIORS, claims, patient=True),
     Check(FAMILY + "borders", "covariance", flops.borders, INTERIORS, claims_lags, patient=True),
-    Check(FAMILY + "memory", "covariance", memory.patches, MEMORY, claims, patient=True),
+    *MEMORY_OF_CALLS,
 )
 
 

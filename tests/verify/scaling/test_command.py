@@ -17,12 +17,23 @@ SMALL = {
     "inverse-sqrt scaling-flops": OrderScaling((2, 4, 8)),
     "inverse-sqrt scaling-products": OrderScaling((3, 8)),
     "covariance scaling-flops": PatchScaling("k", (1, 3), side=8),
+    "inverse-sqrt scaling-launches": OrderScaling((16, 64)),
     "covariance scaling-launches": PatchScaling("k", (1, 3), C=64, block=64, side=64),
+    "covariance scaling-padding": PatchScaling("G", (8, 16), C=16, side=32),
     "covariance scaling-interior": InteriorScaling((1, 2)),
     "covariance scaling-borders": InteriorScaling((1, 2)),
     "covariance scaling-memory": MemoryScaling("k", (1, 3), sides=(64, 96)),
     "inverse-sqrt scaling-memory": OrderScaling((16, 32)),
 }
+KERNELS = (
+    "im2col",
+    "lagged",
+    "newton_schulz.T5",
+    "newton_schulz.T15",
+    "minimax_cubic.T5",
+    "minimax_quintic.T5",
+    "denman_beavers.T9s4",
+)
 PAIRS_CLAIMED_AS_LAGS = next(s for s in SABOTAGE if s.name.startswith("pairs of offsets")).implementation
 
 
@@ -52,6 +63,14 @@ def test_the_page_says_who_keeps_the_law(tmp_path, capsys):
     verdicts = json.loads(stored.read_text())["verdicts"]
     assert {v["status"] for v in verdicts} == {"passed"}
     assert "exponents found / claimed" in capsys.readouterr().out
+
+
+def test_kernels_are_among_the_names_there_are(monkeypatch, capsys):
+    monkeypatch.setattr(command, "interpreted", lambda: True)
+    assert command.main(["--implementation", "nobody"]) == 2
+    output = capsys.readouterr().err
+    assert "there are denman_beavers.T4, " in output
+    assert all(f"{name}.triton.ieee" in output for name in KERNELS)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +106,7 @@ def test_a_law_that_is_broken_is_on_the_page():
 
 
 def test_times_of_what_is_interpreted_are_not_measured():
-    chosen = command.launches_of(runner.Selection(times="report"))
-    assert {case.check.name for case in chosen} == {"scaling-launches"}
-    assert {case.implementation.name for case in chosen} == {"im2col.triton.ieee", "lagged.triton.ieee"}
-    assert command.launches_of(runner.Selection(implementations=("im2col",))) == []
+    chosen = command.of_kernels(runner.Selection(times="report"))
+    assert {case.check.name for case in chosen} == {"scaling-launches", "scaling-padding", "scaling-memory"}
+    assert {case.implementation.name for case in chosen} == {f"{name}.triton.ieee" for name in KERNELS}
+    assert command.of_kernels(runner.Selection(implementations=("im2col",))) == []

@@ -7,9 +7,11 @@ import pytest
 
 from ndbench.catalog import CATALOG
 from ndbench.verify.scaling import budgets, launches
-from ndbench.verify.scaling.problems import LAUNCHES
+from ndbench.verify.scaling.problems import LAUNCHES, LAUNCHES_OF_ROOTS, PADDED
 from ndbench.verify.verdict import NotRun
 
+ROOTS = [i for i in CATALOG if i.operation == "inverse-sqrt" and launches.has_launches(i) and i.precision == "ieee"]
+ORDERS = LAUNCHES_OF_ROOTS["full"][0]
 COVARIANCES = [i for i in CATALOG if i.operation == "covariance" and launches.has_launches(i)]
 KERNELS = {i.name: i for i in COVARIANCES if i.precision == "ieee"}
 IM2COL, LAGGED = KERNELS["im2col.triton.ieee"], KERNELS["lagged.triton.ieee"]
@@ -84,3 +86,63 @@ def test_pairs_of_offsets_claimed_to_be_lags_are_caught():
 def test_kernels_of_others_have_no_model():
     with pytest.raises(NotRun, match="no model"):
         launches.patches(replace(LAGGED, function=partial(print)), PER_PIXEL)
+
+
+def test_roots_that_are_not_executed_are_not_judged():
+    with pytest.raises(NotRun, match="interpreter alone shows"):
+        launches.orders(replace(ROOTS[0], precision="tf32"), ORDERS)
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_roots_keep_their_law(root):
+    found = launches.orders(root, ORDERS)
+    # n = 27 is multiplied as 32
+    assert found.measured == pytest.approx((32 / 27) ** 3)
+    products = [float(p) for p in str(found.evidence["products"]).split()]
+    assert products[0] == root.law.products
+    assert products[-1] < 0.7 * root.law.products
+    assert found.evidence["paper's law"] == "kept"
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize(
+    "factor", [lambda n: n, lambda n: 3, lambda n: 1 + 2 * (n > 500)], ids=["n", "3", "beyond 500"]
+)
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_a_hidden_factor_of_a_root_is_caught(root, factor, monkeypatch):
+    right = launches.modelled
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: right(i, problem) * factor(problem.n))
+    assert launches.orders(root, ORDERS).measured > budgets.GROWTH
+
+
+@pytest.mark.usefixtures("followed")
+def test_roots_of_others_have_no_model():
+    for function in (partial(print), partial(print, method="spectral")):
+        with pytest.raises(NotRun, match="no model"):
+            launches.orders(replace(ROOTS[0], function=function), ORDERS)
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize("name", KERNELS)
+def test_blocks_of_whole_tiles_are_not_padded(name):
+    found = launches.padding(KERNELS[name], PADDED["full"][0])
+    assert found.measured < 1.2
+    ratios = dict(zip(PADDED["full"][0].values, map(float, found.evidence["times the law"].split()), strict=True))
+    assert min(ratios[2], ratios[4]) > 2.5
+    assert found.evidence["kept from"] == "G = 16"
+
+
+@pytest.mark.usefixtures("followed")
+@pytest.mark.parametrize("factor", [lambda size: 3, lambda size: 128 / size, lambda size: size], ids=["3", "1/G", "G"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_waste_that_does_not_grow_is_caught(name, factor, monkeypatch):
+    right = launches.modelled
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: right(i, problem) * factor(problem.block))
+    assert launches.padding(KERNELS[name], PADDED["full"][0]).measured > budgets.GROWTH
+
+
+@pytest.mark.usefixtures("followed")
+def test_a_law_may_be_kept_nowhere(monkeypatch):
+    monkeypatch.setattr(launches, "modelled", lambda i, problem: 1e20)
+    assert launches.padding(LAGGED, PADDED["full"][0]).evidence["kept from"] == "nowhere"

@@ -5,7 +5,7 @@ import pytest
 
 from ndbench.timing.synthetic import correlated
 from ndbench.verify.scaling import power_law
-from ndbench.verify.scaling.power_law import Exponent, exponent, fit
+from ndbench.verify.scaling.power_law import Exponent, exponent, fit, relative_exponent
 
 KERNELS = range(1, 10)
 ORDERS = (16, 32, 64, 96, 144, 216, 288, 432, 576, 864, 1152)
@@ -78,3 +78,22 @@ def test_only_the_upper_half_counts():
     """Below the cache's size another law may hold."""
     samples = [[k**4 if k > 4 else 50 * k] * 5 for k in KERNELS]
     assert exponent(KERNELS, samples, resamples=5).p == pytest.approx(4, abs=1e-3)
+
+
+def test_what_slows_both_cancels_in_a_ratio():
+    """As caches that are too small from some size on."""
+    slowed = [k**2 * (1 if k < 7 else 3.0) for k in KERNELS]
+    reference, times = ([[t * k**p] * 5 for t, k in zip(slowed, KERNELS, strict=True)] for p in (0, 1))
+    assert relative_exponent(KERNELS, times, reference, resamples=5).p == pytest.approx(1)
+    assert exponent(KERNELS, reference, resamples=5).p > 3
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_the_interval_of_a_ratio_covers_its_exponent(p):
+    """Of 30 intervals of 95 % at least 26, which tell 0 from 1."""
+    found = []
+    for seed in range(30):
+        own, reference = noisy(KERNELS, (0, 1e-5, 2 + p), seed), noisy(KERNELS, (0, 1e-5, 2), 100 + seed)
+        found.append(relative_exponent(KERNELS, own, reference, resamples=100, seed=seed))
+    assert sum(e.low <= p <= e.high for e in found) >= 26
+    assert np.median([e.high - e.low for e in found]) < 0.3
