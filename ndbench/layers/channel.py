@@ -10,7 +10,7 @@ from ndbench.layers.memo import full_precision
 from ndbench.layers.options import (
     SAMPLING_STRIDE,
     Options,
-    Others,
+    Passed,
     block_of,
     check_grouping,
     check_sampling,
@@ -74,6 +74,7 @@ class ChannelDeconv(Whitening):
         eps: float = 1e-2,
         momentum: float | None = 0.1,
         affine: bool = False,
+        track_running_stats: bool = True,
         *,
         block: int | None = 64,
         steps: int = 5,
@@ -83,11 +84,12 @@ class ChannelDeconv(Whitening):
         pooled: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
-        **others: Unpack[Others],
+        **others: Unpack[Passed],
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        options = Options.of(type(self), eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        named: dict[str, Any] = {"eps": eps, "momentum": momentum, "track_running_stats": track_running_stats}
+        options = Options.of(type(self), steps=steps, method=method, **named, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
         check_switch(affine, "affine", name)

@@ -85,7 +85,7 @@ def _check(name: str, layer: Any) -> None:
         refuse(f"{who} is of a class whose forward is not known")
     if layer.training:
         refuse(f"{who} is in training, where it whitens by the batch; call model.eval() first")
-    if layer.running_mean is None:
+    if not layer.options.track_running_stats:
         refuse(f"{who} has no running averages (track_running_stats=False): it whitens every batch by itself")
     if added := addition(layer):
         refuse(f"{who} has {added}, which would be lost; {REMEDIES.get(added, 'restore the plain layer first')}")

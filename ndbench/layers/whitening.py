@@ -110,6 +110,36 @@ class Whitening(Reporting):
         return D * self.root(D)[0, 0] ** 2
 
     @property
+    def eps(self) -> float:
+        """What is added to the diagonal of the covariance; written to, it counts from the next batch on."""
+        return self.options.eps
+
+    @eps.setter
+    def eps(self, value: float) -> None:
+        self.options = self.options.changed(type(self).__name__, eps=value)
+
+    @property
+    def momentum(self) -> float | None:
+        """The weight of a new batch in the averages; written to, it counts from the next batch on."""
+        return self.options.momentum
+
+    @momentum.setter
+    def momentum(self, value: float | None) -> None:
+        self.options = self.options.changed(type(self).__name__, momentum=value)
+
+    @property
+    def track_running_stats(self) -> bool:
+        """Whether there are averages; while it is set to False those that exist stay as they are, unused."""
+        return self.options.track_running_stats
+
+    @track_running_stats.setter
+    def track_running_stats(self, value: bool) -> None:
+        options = self.options.changed(type(self).__name__, track_running_stats=value)
+        if value and self.running_mean is None:
+            raise ValueError(f"{type(self).__name__}: there are no running averages to track; make the layer with them")
+        self.options = options
+
+    @property
     def _second(self) -> str:
         """The name of the averages beside the mean."""
         return "running_deconv" if self.options.running == "deconvolution" else "running_cov"
@@ -266,7 +296,7 @@ class Whitening(Reporting):
     @torch.no_grad()
     def _average(self, mean: Tensor, second: Tensor, fine: Tensor) -> None:
         """Take the batch into the averages if it is fine; nothing synchronizes."""
-        if self.running_mean is None or self.num_batches_tracked is None:
+        if not self.options.track_running_stats or self.running_mean is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += fine
         weight = self._weight(self.num_batches_tracked.to(mean.dtype))
