@@ -15,10 +15,10 @@ from ndbench.layers.options import (
     check_grouping,
     check_sampling,
     check_switch,
+    require_floats,
     require_tensor,
 )
 from ndbench.layers.whitening import Whitening
-from ndbench.operations.definite import FLOATS
 
 
 class ChannelDeconv(Whitening):
@@ -151,10 +151,7 @@ class ChannelDeconv(Whitening):
                 f"{type(self).__name__}: the input must have {' or '.join(map(str, dimensions))} dimensions and "
                 f"{self.num_features} channels; got shape {tuple(x.shape)}"
             )
-        if x.dtype not in FLOATS:
-            raise TypeError(
-                f"{type(self).__name__}: the input must be real floating point; got {x.dtype}; convert it first"
-            )
+        require_floats(x, type(self).__name__)
 
     def _by_blocks(self, x: Tensor, groups: int) -> Tensor:
         """(N, C, ...) as (N, G, B, pixels)."""

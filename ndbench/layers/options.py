@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from torch import Tensor
 
 from ndbench.covariance.patches import GROUPINGS
+from ndbench.operations.definite import FLOATS
 from ndbench.operations.roots import require_options, whole
 
 RUNNING = ("deconvolution", "covariance")
@@ -144,6 +145,12 @@ def require_tensor(value: Any, name: str) -> None:
     """Refuse an input that is no tensor, among them those by which torch.fx traces."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: the input must be a tensor; got a {type(value).__name__}")
+
+
+def require_floats(x: Tensor, name: str) -> None:
+    """Refuse whole and complex numbers."""
+    if x.dtype not in FLOATS:
+        raise TypeError(f"{name}: the input must be real floating point; got {x.dtype}; convert it first")
 
 
 def check_grouping(grouping: str, groups: int, name: str) -> None:

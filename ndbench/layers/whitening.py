@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.faults import Reporting, refuse
+from ndbench.layers.averages import Averaging
+from ndbench.layers.faults import refuse
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
 from ndbench.layers.options import SAMPLING_STRIDE, Options, require_tensor
@@ -23,7 +24,7 @@ CAST = {torch.float32, torch.float16, torch.bfloat16}
 """Types that autocast makes one of."""
 
 
-class Whitening(Reporting):
+class Whitening(Averaging):
     """A layer that whitens its input by the statistics of the batch, or by their running averages.
 
     Training computes mean and covariance of the batch and D = (cov + eps I)^(-1/2), through which gradients pass, and
@@ -350,36 +351,10 @@ class Whitening(Reporting):
         return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """Convert, with averages in float32 or better, and nothing kept of what was."""
-        before = dict(self._buffers)
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, old in before.items():
-            new = self._buffers[name]
-            if old is None or new is None:
-                continue
-            if new.is_floating_point():
-                wide = torch.promote_types(new.dtype, torch.float32)
-                self._buffers[name] = new if new.dtype == wide else (new if old.is_meta else old).to(new.device, wide)
-            elif name == "faulty" and not new.is_meta:
-                # to_empty gives it any value, and no state dict another
-                self._buffers[name] = torch.zeros_like(new) if old.is_meta else old.to(new.device)
+        """Convert, with nothing kept of what was."""
+        super()._apply(fn, recurse)
         self._forget()
         return self
-
-    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
-        """Load, with averages in float32 or better: `assign` puts those of the state dict in their place."""
-        super()._load_from_state_dict(*arguments, **options)
-        for name, buffer in self._buffers.items():
-            if buffer is not None and buffer.is_floating_point():
-                self._buffers[name] = buffer.to(torch.promote_types(buffer.dtype, torch.float32))
-        if self.faulty.is_meta:
-            # not in a state dict
-            self.faulty = torch.zeros_like(self.faulty, device=self._device())
-
-    def _device(self) -> torch.device:
-        """Where the averages or the parameters are."""
-        found = (*self.parameters(recurse=False), self.running_mean, self.faulty)
-        return next(tensor for tensor in found if tensor is not None).device
 
     def batched(self, x: Tensor) -> Tensor:
         """The input with a dimension of samples, which some layers do without."""
