@@ -132,7 +132,7 @@ def convert(
 
     Raises:
         TypeError: if the model is not a module, data are no batches, or a setting does not exist.
-        ValueError: if nothing can be replaced, a lazy module has no shape yet, a name in leave does not exist, a setting
+        ValueError: if nothing can be replaced, a lazy module has no shape yet, a name in leave is of none, a setting
             is out of its range, or data is empty, not finite, or without use since there are no running averages.
 
     Example:
