@@ -10,15 +10,15 @@ from ndbench.layers.memo import full_precision
 from ndbench.layers.options import (
     SAMPLING_STRIDE,
     Options,
-    Others,
+    Passed,
     block_of,
     check_grouping,
     check_sampling,
     check_switch,
+    require_floats,
     require_tensor,
 )
 from ndbench.layers.whitening import Whitening
-from ndbench.operations.definite import FLOATS
 
 
 class ChannelDeconv(Whitening):
@@ -58,6 +58,10 @@ class ChannelDeconv(Whitening):
         TypeError: `forward` raises it for inputs that are not real floating point.
         ValueError: as :class:`Deconv2d`; `forward` raises it too for an input of other dimensions or channels.
 
+    Shape:
+        input (N, C, L), (N, C, H, W) or (N, C, D, H, W), output the same. :class:`ChannelDeconv1d` takes (N, C) too, as
+        sequences of length 1, which is what `torch.nn.BatchNorm1d` does.
+
     References:
         Ye et al., Network Deconvolution, ICLR 2020, section 3.1.
     """
@@ -70,6 +74,7 @@ class ChannelDeconv(Whitening):
         eps: float = 1e-2,
         momentum: float | None = 0.1,
         affine: bool = False,
+        track_running_stats: bool = True,
         *,
         block: int | None = 64,
         steps: int = 5,
@@ -79,11 +84,12 @@ class ChannelDeconv(Whitening):
         pooled: bool = True,
         device: Any = None,
         dtype: torch.dtype | None = None,
-        **others: Unpack[Others],
+        **others: Unpack[Passed],
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        options = Options.of(type(self), eps=eps, steps=steps, method=method, momentum=momentum, **others)
+        named: dict[str, Any] = {"eps": eps, "momentum": momentum, "track_running_stats": track_running_stats}
+        options = Options.of(type(self), steps=steps, method=method, **named, **others)
         check_grouping(grouping, 1, name)
         check_sampling(sampling_stride, name)
         check_switch(affine, "affine", name)
@@ -138,15 +144,14 @@ class ChannelDeconv(Whitening):
     def require(self, x: Tensor) -> None:
         """Refuse other dimensions, channels and types than this layer's."""
         require_tensor(x, type(self).__name__)
-        if x.ndim != self.axes + 2 or x.shape[1] != self.num_features:
+        # rows are sequences of length 1, as in BatchNorm1d
+        dimensions = (2, 3) if self.axes == 1 else (self.axes + 2,)
+        if x.ndim not in dimensions or x.shape[1] != self.num_features:
             raise ValueError(
-                f"{type(self).__name__}: the input must have {self.axes + 2} dimensions and {self.num_features} "
-                f"channels; got shape {tuple(x.shape)}"
+                f"{type(self).__name__}: the input must have {' or '.join(map(str, dimensions))} dimensions and "
+                f"{self.num_features} channels; got shape {tuple(x.shape)}"
             )
-        if x.dtype not in FLOATS:
-            raise TypeError(
-                f"{type(self).__name__}: the input must be real floating point; got {x.dtype}; convert it first"
-            )
+        require_floats(x, type(self).__name__)
 
     def _by_blocks(self, x: Tensor, groups: int) -> Tensor:
         """(N, C, ...) as (N, G, B, pixels)."""
@@ -169,7 +174,7 @@ def _layout(x: Tensor) -> torch.memory_format:
 
 
 class ChannelDeconv1d(ChannelDeconv):
-    """Channel deconvolution of sequences, (N, C, L); arguments as those of :class:`ChannelDeconv`.
+    """Channel deconvolution of sequences (N, C, L), or of rows (N, C); arguments as those of :class:`ChannelDeconv`.
 
     Example:
         >>> import torch
@@ -177,6 +182,8 @@ class ChannelDeconv1d(ChannelDeconv):
         >>> layer = ChannelDeconv1d(4)
         >>> layer(torch.randn(8, 4, 30, generator=torch.Generator().manual_seed(0))).shape
         torch.Size([8, 4, 30])
+        >>> layer(torch.randn(8, 4, generator=torch.Generator().manual_seed(0))).shape
+        torch.Size([8, 4])
     """
 
     axes = 1

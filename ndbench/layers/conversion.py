@@ -5,10 +5,12 @@ import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ndbench.layers.calibration import calibrate
 from ndbench.layers.options import Others
@@ -130,8 +132,8 @@ def convert(
 
     Raises:
         TypeError: if the model is not a module, data are no batches, or a setting does not exist.
-        ValueError: if nothing can be replaced, a name in leave does not exist, a setting is out of its range, or data
-            is empty, not finite, or without use since there are no running averages.
+        ValueError: if nothing can be replaced, a lazy module has no shape yet, a name in leave is of none, a setting
+            is out of its range, or data is empty, not finite, or without use since there are no running averages.
 
     Example:
         >>> import torch
@@ -189,9 +191,13 @@ def _calibrate(plan: Plan, model: nn.Module, data: Iterable[Any]) -> None:
 
 
 def _check(model: Any, unfolded: str, leave: Collection[str]) -> None:
-    """Refuse what is no model, no rule, or no name of a module."""
+    """Refuse what is no model, or not wholly made, no rule, or no name of a module."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert: model must be a torch.nn.Module; got {type(model).__name__}")
+    for name, module in model.named_modules():
+        if any(map(is_lazy, chain(module.parameters(recurse=False), module.buffers(recurse=False)))):
+            who = f"{name or 'the model'} ({type(module).__name__})"
+            raise ValueError(f"convert: {who} has no shape yet; call the model with a batch first")
     if unfolded not in UNFOLDED:
         raise ValueError(f"convert: unfolded must be one of {', '.join(UNFOLDED)}; got {unfolded!r}")
     if isinstance(leave, str):

@@ -26,7 +26,8 @@ def fold(model: nn.Module, *, inplace: bool = False) -> nn.Module:
 
     and a :class:`ChannelDeconv2d` of G blocks of B channels, y = ((x - mean) D) w + b, a `Conv2d` of one pixel and G
     groups, with C B weights (1d and 3d alike; with interleaved blocks one group, with C^2 weights most of which are
-    zero). The model computes what it did in evaluation, up to rounding, and is stored and loaded without ndbench.
+    zero). The model computes what it did in evaluation, up to rounding, and is stored and loaded without ndbench. Only
+    rows (N, C), which a :class:`ChannelDeconv1d` takes too, a `Conv1d` takes for one sequence: give it (N, C, 1).
 
     Args:
         model: in evaluation. Plain layers take inputs of their weights' type; for a channel layer that is the type of
@@ -84,7 +85,7 @@ def _check(name: str, layer: Any) -> None:
         refuse(f"{who} is of a class whose forward is not known")
     if layer.training:
         refuse(f"{who} is in training, where it whitens by the batch; call model.eval() first")
-    if layer.running_mean is None:
+    if not layer.options.track_running_stats:
         refuse(f"{who} has no running averages (track_running_stats=False): it whitens every batch by itself")
     if added := addition(layer):
         refuse(f"{who} has {added}, which would be lost; {REMEDIES.get(added, 'restore the plain layer first')}")

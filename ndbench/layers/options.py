@@ -1,7 +1,7 @@
 """What all layers can be told, checked once."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from inspect import signature
 from numbers import Real
 from typing import Any, TypedDict
@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from torch import Tensor
 
 from ndbench.covariance.patches import GROUPINGS
+from ndbench.operations.definite import FLOATS
 from ndbench.operations.roots import require_options, whole
 
 RUNNING = ("deconvolution", "covariance")
@@ -58,10 +59,16 @@ class Options:
         """
         if unknown := values.keys() - {field.name for field in fields(cls)}:
             own = [p.name for p in signature(layer).parameters.values() if p.kind is not p.VAR_KEYWORD]
-            known = ", ".join([*own, *Others.__annotations__])
+            known = ", ".join(dict.fromkeys([*own, *Others.__annotations__]))
             raise TypeError(f"{layer.__name__}: there is no option {', '.join(sorted(unknown))}, only {known}")
         options = cls(**values)
         options.check(layer.__name__)
+        return options
+
+    def changed(self, name: str, **values: Any) -> "Options":
+        """Those with other values, checked in the name of the layer."""
+        options = replace(self, **values)
+        options.check(name)
         return options
 
     def check(self, name: str) -> None:
@@ -105,16 +112,21 @@ class Options:
             raise type(error)(f"{name}: {message}") from None
 
 
-class Others(TypedDict, total=False):
-    """The options that layers pass on without looking at them."""
+class Passed(TypedDict, total=False):
+    """The options that all layers pass on without looking at them."""
 
     lower: float
     scaled_steps: int | None
-    track_running_stats: bool
     running: str
     bias_correction: bool
     freeze_after: int | None
     sync: bool
+
+
+class Others(Passed, total=False):
+    """Those that layers pass on which have no place for them among their arguments."""
+
+    track_running_stats: bool
 
 
 def check_switch(value: Any, option: str, name: str) -> None:
@@ -133,6 +145,12 @@ def require_tensor(value: Any, name: str) -> None:
     """Refuse an input that is no tensor, among them those by which torch.fx traces."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: the input must be a tensor; got a {type(value).__name__}")
+
+
+def require_floats(x: Tensor, name: str) -> None:
+    """Refuse whole and complex numbers."""
+    if x.dtype not in FLOATS:
+        raise TypeError(f"{name}: the input must be real floating point; got {x.dtype}; convert it first")
 
 
 def check_grouping(grouping: str, groups: int, name: str) -> None:

@@ -18,12 +18,17 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ndbench.covariance.patches import Patches
+from ndbench.layers.averages import Averaging
 from ndbench.layers.convolution import Deconv2d, Size
+from ndbench.layers.faults import refuse
 from ndbench.layers.linear import DeconvLinear
+from ndbench.layers.memo import full_precision
+from ndbench.layers.options import require_floats, require_tensor
 from ndbench.layers.repetition import is_repetition
+from ndbench.layers.values import waits
 from ndbench.operations.roots import unguarded
 
 
@@ -186,7 +191,7 @@ class Delinear(DeconvLinear):
         self.register_buffer("num_batches_tracked", self.num_batches_tracked, persistent=False)
 
 
-class ChannelDeconv(nn.Module):
+class ChannelDeconv(Averaging):
     """The published channel layer, for (N, C) and (N, C, H, W).
 
     Of the first C' channels, the largest multiple of `block`, those with the same c // (C' / block) share a column of
@@ -194,7 +199,8 @@ class ChannelDeconv(nn.Module):
 
         mean = mean of S,    D = (S^T S / rows + eps I)^(-1/2),    y = (X - mean) D,
 
-    S not being centered. The other channels are centered and divided by (var + eps)^(1/2), one number for all.
+    S not being centered. The other channels are centered and divided by (var + eps)^(1/2), one number for all. It is
+    computed in float32 or better, and rounded to the input's type at the end.
 
     Args:
         block: channels whitened together; there must be as many.
@@ -204,8 +210,10 @@ class ChannelDeconv(nn.Module):
         sampling_stride: s.
 
     Raises:
+        TypeError: for inputs that are not real floating point.
         ValueError: for other shapes, fewer channels than a block, or (training) statistics that are not finite.
-        RuntimeError: for evaluation before any batch of training.
+        RuntimeError: for evaluation before any batch of training. On a GPU, and in compiled graphs, this gives NaN, and
+            so do statistics that are not finite, for which `state_dict`, `train` or `eval` raise later.
 
     Example:
         >>> import torch
@@ -222,29 +230,46 @@ class ChannelDeconv(nn.Module):
         super().__init__()
         self.block, self.eps, self.n_iter, self.momentum = block, eps, n_iter, momentum
         self.sampling_stride = sampling_stride
-        self.register_buffer("running_mean1", torch.zeros(block, 1))
-        self.register_buffer("running_deconv", torch.eye(block))
-        self.register_buffer("running_mean2", torch.zeros(1, 1))
-        self.register_buffer("running_var", torch.ones(1, 1))
+        wide = torch.promote_types(torch.get_default_dtype(), torch.float32)
+        self.register_buffer("running_mean1", torch.zeros(block, 1, dtype=wide))
+        self.register_buffer("running_deconv", torch.eye(block, dtype=wide))
+        self.register_buffer("running_mean2", torch.zeros(1, 1, dtype=wide))
+        self.register_buffer("running_var", torch.ones(1, 1, dtype=wide))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+        self.register_buffer("faulty", torch.tensor(0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input with whitened channels."""
+        """The input with whitened channels, in its type."""
+        self._require(x)
+        # D X and D mean cancel: 16 bits would leave no digits of what is left
+        with full_precision(x.device):
+            images = (x.reshape(*x.shape, 1, 1) if x.ndim == 2 else x).to(torch.promote_types(x.dtype, torch.float32))
+            whole = images.shape[1] // self.block * self.block
+            statistics = self._statistics(images, whole) if self.training else self._known()
+            mean, D, mean_of_rest, var = (value.to(images.dtype) for value in statistics)
+            X = images[:, :whole].movedim(1, 0).reshape(self.block, -1)
+            white = (D @ (X - mean)).reshape(whole, len(images), *images.shape[2:]).movedim(0, 1)
+            rest = (images[:, whole:] - mean_of_rest) / (var + self.eps).sqrt()
+            return torch.cat([white, rest], 1).reshape(x.shape).to(x.dtype)
+
+    def _require(self, x: Tensor) -> None:
+        """Refuse other shapes and types."""
+        require_tensor(x, "ChannelDeconv")
         if x.ndim not in (2, 4) or x.shape[1] < self.block or x.numel() == 0:
             raise ValueError(
                 f"ChannelDeconv: the input must be (N, C) or (N, C, H, W) with at least {self.block} channels, and "
                 f"not be empty; got shape {tuple(x.shape)}"
             )
-        if not self.training and self.num_batches_tracked == 0:
-            raise RuntimeError("ChannelDeconv: there are no statistics yet; train first")
-        images = x.reshape(*x.shape, 1, 1) if x.ndim == 2 else x
-        whole = images.shape[1] // self.block * self.block
-        statistics = self._statistics(images, whole) if self.training else self._averages()
-        mean, D, mean_of_rest, var = statistics
-        X = images[:, :whole].movedim(1, 0).reshape(self.block, -1)
-        white = (D @ (X - mean)).reshape(whole, len(images), *images.shape[2:]).movedim(0, 1)
-        rest = (images[:, whole:] - mean_of_rest) / (var + self.eps).sqrt()
-        return torch.cat([white, rest], 1).reshape(x.shape)
+        require_floats(x, "ChannelDeconv")
+
+    def _known(self) -> tuple[Tensor, ...]:
+        """The averages, if there was a batch."""
+        some = self.num_batches_tracked > 0
+        if waits(some):
+            if not some:
+                raise RuntimeError("ChannelDeconv: there are no statistics yet; train first")
+            return self._averages()
+        return tuple(torch.where(some, average, torch.nan) for average in self._averages())
 
     def _statistics(self, x: Tensor, whole: int) -> tuple[Tensor, ...]:
         """Those of the batch, taken into the averages."""
@@ -254,18 +279,24 @@ class ChannelDeconv(nn.Module):
         cov = S @ S.mT / S.shape[1] + self.eps * torch.eye(self.block, dtype=x.dtype, device=x.device)
         D = unguarded(cov, method="newton_schulz", steps=self.n_iter, lower=1e-4, scaled_steps=None)
         found = (mean, D, *self._of_rest(x[:, whole:].flatten(1)[:, :: step**2]))
-        if not all(bool(value.isfinite().all()) for value in found):
-            raise ValueError("ChannelDeconv: statistics are not finite; the running averages are as they were")
+        fine = torch.stack([value.isfinite().all() for value in found]).all()
+        if waits(x) and not fine:
+            refuse(self, "statistics are not finite")
         if not is_repetition():
-            self._average(found)
-        return found
+            self._average(found, fine)
+        if waits(x):
+            return found
+        self.faulty |= ~fine
+        return tuple(torch.where(fine, value, torch.nan) for value in found)
 
-    def _average(self, found: tuple[Tensor, ...]) -> None:
-        """Take the statistics of a batch into the averages."""
-        with torch.no_grad():
-            for average, new in zip(self._averages(), found, strict=True):
-                average.lerp_(new.to(average.dtype), 1.0 if self.num_batches_tracked == 0 else self.momentum)
-            self.num_batches_tracked += 1
+    @torch.no_grad()
+    def _average(self, found: tuple[Tensor, ...], fine: Tensor) -> None:
+        """Take the statistics of a batch into the averages if they are fine; nothing synchronizes."""
+        first = self.num_batches_tracked == 0
+        for average, new in zip(self._averages(), found, strict=True):
+            weight = torch.full_like(average, self.momentum).masked_fill(first, 1.0)
+            average.copy_(torch.where(fine, average.lerp(new.to(average.dtype), weight), average))
+        self.num_batches_tracked += fine
 
     def _of_rest(self, rest: Tensor) -> tuple[Tensor, ...]:
         """Mean and variance of the channels beyond the last whole block, if there are any."""

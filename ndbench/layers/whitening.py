@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ndbench.covariance.patches import Patches
-from ndbench.layers.faults import Reporting, refuse
+from ndbench.layers.averages import Averaging
+from ndbench.layers.faults import refuse
 from ndbench.layers.joined import is_distributed, joined, of_none
 from ndbench.layers.memo import Memo, full_precision
 from ndbench.layers.options import SAMPLING_STRIDE, Options, require_tensor
@@ -23,7 +24,7 @@ CAST = {torch.float32, torch.float16, torch.bfloat16}
 """Types that autocast makes one of."""
 
 
-class Whitening(Reporting):
+class Whitening(Averaging):
     """A layer that whitens its input by the statistics of the batch, or by their running averages.
 
     Training computes mean and covariance of the batch and D = (cov + eps I)^(-1/2), through which gradients pass, and
@@ -108,6 +109,36 @@ class Whitening(Reporting):
             return D
         # roots of a I are those of I over a^(1/2)
         return D * self.root(D)[0, 0] ** 2
+
+    @property
+    def eps(self) -> float:
+        """What is added to the diagonal of the covariance; written to, it counts from the next batch on."""
+        return self.options.eps
+
+    @eps.setter
+    def eps(self, value: float) -> None:
+        self.options = self.options.changed(type(self).__name__, eps=value)
+
+    @property
+    def momentum(self) -> float | None:
+        """The weight of a new batch in the averages; written to, it counts from the next batch on."""
+        return self.options.momentum
+
+    @momentum.setter
+    def momentum(self, value: float | None) -> None:
+        self.options = self.options.changed(type(self).__name__, momentum=value)
+
+    @property
+    def track_running_stats(self) -> bool:
+        """Whether there are averages; while it is set to False those that exist stay as they are, unused."""
+        return self.options.track_running_stats
+
+    @track_running_stats.setter
+    def track_running_stats(self, value: bool) -> None:
+        options = self.options.changed(type(self).__name__, track_running_stats=value)
+        if value and self.running_mean is None:
+            raise ValueError(f"{type(self).__name__}: there are no running averages to track; make the layer with them")
+        self.options = options
 
     @property
     def _second(self) -> str:
@@ -266,7 +297,7 @@ class Whitening(Reporting):
     @torch.no_grad()
     def _average(self, mean: Tensor, second: Tensor, fine: Tensor) -> None:
         """Take the batch into the averages if it is fine; nothing synchronizes."""
-        if self.running_mean is None or self.num_batches_tracked is None:
+        if not self.options.track_running_stats or self.running_mean is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += fine
         weight = self._weight(self.num_batches_tracked.to(mean.dtype))
@@ -320,36 +351,10 @@ class Whitening(Reporting):
         return super().train(mode)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """Convert, with averages in float32 or better, and nothing kept of what was."""
-        before = dict(self._buffers)
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, old in before.items():
-            new = self._buffers[name]
-            if old is None or new is None:
-                continue
-            if new.is_floating_point():
-                wide = torch.promote_types(new.dtype, torch.float32)
-                self._buffers[name] = new if new.dtype == wide else (new if old.is_meta else old).to(new.device, wide)
-            elif name == "faulty" and not new.is_meta:
-                # to_empty gives it any value, and no state dict another
-                self._buffers[name] = torch.zeros_like(new) if old.is_meta else old.to(new.device)
+        """Convert, with nothing kept of what was."""
+        super()._apply(fn, recurse)
         self._forget()
         return self
-
-    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
-        """Load, with averages in float32 or better: `assign` puts those of the state dict in their place."""
-        super()._load_from_state_dict(*arguments, **options)
-        for name, buffer in self._buffers.items():
-            if buffer is not None and buffer.is_floating_point():
-                self._buffers[name] = buffer.to(torch.promote_types(buffer.dtype, torch.float32))
-        if self.faulty.is_meta:
-            # not in a state dict
-            self.faulty = torch.zeros_like(self.faulty, device=self._device())
-
-    def _device(self) -> torch.device:
-        """Where the averages or the parameters are."""
-        found = (*self.parameters(recurse=False), self.running_mean, self.faulty)
-        return next(tensor for tensor in found if tensor is not None).device
 
     def batched(self, x: Tensor) -> Tensor:
         """The input with a dimension of samples, which some layers do without."""

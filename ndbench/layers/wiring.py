@@ -6,6 +6,7 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -226,13 +227,26 @@ class _Follower:
             return [], "its forward is not that of its class"
         try:
             # fx warns of values that it cannot check at each call
-            with warnings.catch_warnings(action="ignore"):
+            with warnings.catch_warnings(action="ignore"), _new_ones_young():
                 tracer = _Tracer(self.opaque, prefix)
                 graph = tracer.trace(module, arguments or None)
+                kept = tracer.kept()
         except Exception as error:
             # whatever forward raises when it is given proxies
             return [], " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
-        return [(prefix, Trace.of(graph, prefix, tracer.kept()))], ""
+        return [(prefix, Trace.of(graph, prefix, kept))], ""
+
+
+@contextmanager
+def _new_ones_young() -> Iterator[None]:
+    """Nothing ages: a collection of the youngest generation finds all cycles of new objects."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Tracer(fx.Tracer):
@@ -252,8 +266,8 @@ class _Tracer(fx.Tracer):
     def kept(self) -> frozenset[fx.Node]:
         """The values that outlive `forward`."""
         if any(made() is not None for made in self.proxies):
-            # some may live in cycles only
-            gc.collect()
+            # some may live in cycles only, all of them young
+            gc.collect(0)
         return frozenset(proxy.node for made in self.proxies if (proxy := made()) is not None)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:

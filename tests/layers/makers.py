@@ -9,8 +9,9 @@ MAKERS = {
     "Deconv2d": (lambda **o: Deconv2d(4, 3, 3, padding=1, **o), (5, 4, 7, 6)),
     "separate": (lambda **o: Deconv2d(4, 4, 1, groups=2, **o), (5, 4, 7, 6)),
     "DeconvLinear": (lambda **o: DeconvLinear(4, 3, block=2, **o), (30, 4)),
-    "ChannelDeconv1d": (lambda **o: ChannelDeconv1d(4, eps=1e-5, **o), (9, 4, 6)),
-    "ChannelDeconv2d": (lambda **o: ChannelDeconv2d(4, affine=True, eps=1e-5, **o), (5, 4, 7, 6)),
+    "ChannelDeconv1d": (lambda **o: ChannelDeconv1d(4, **{"eps": 1e-5, **o}), (9, 4, 6)),
+    "rows of channels": (lambda **o: ChannelDeconv1d(4, block=2, **{"eps": 1e-5, **o}), (30, 4)),
+    "ChannelDeconv2d": (lambda **o: ChannelDeconv2d(4, affine=True, **{"eps": 1e-5, **o}), (5, 4, 7, 6)),
     "ChannelDeconv3d": (lambda **o: ChannelDeconv3d(4, block=2, pooled=False, **o), (3, 4, 4, 6, 7)),
 }
 # how the compiler traces autograd functions

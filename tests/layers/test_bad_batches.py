@@ -41,6 +41,34 @@ def test_a_bad_batch_in_a_graph_is_reported_later(make, shape):
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
 
 
+UNCOUNTED = {
+    "strided": ({"stride": 2, "padding": 1}, 8, [2, 3, 4]),
+    "behind the last patch": ({}, 10, [9]),
+    "dilated": ({"dilation": 2}, 12, [1, 9, 11]),
+    "padded": ({"padding": 1}, 8, []),
+    "all patches": ({"stride": 2, "padding": 1, "sampling_stride": 1}, 8, []),
+}
+
+
+@pytest.mark.parametrize(("options", "size", "unseen"), UNCOUNTED.values(), ids=UNCOUNTED)
+def test_nan_at_pixels_that_no_counted_patch_holds(options, size, unseen):
+    made, found = Deconv2d(3, 4, 3, **options), []
+    for pixel in range(size):
+        (x,) = batches((4, 3, size, size), 1, torch.float32)
+        x[0, :, pixel, pixel] = torch.nan
+        count = int(made.num_batches_tracked)
+        try:
+            y = made(x)
+        except ValueError:
+            assert made.num_batches_tracked == count
+            continue
+        assert y[1:].isfinite().all()
+        assert y[0].isnan().any()
+        found.append(pixel)
+    assert found == unseen
+    assert made.running_deconv.isfinite().all()
+
+
 @every_layer
 def test_float16_does_not_overflow(make, shape):
     (x,) = batches(shape, 1, torch.float16)

@@ -90,3 +90,30 @@ def test_statistics_are_those_of_the_pixels_that_are_counted(axes):
     everything = LAYERS[axes](4, sampling_stride=1, momentum=None).double()
     everything(x)
     assert not torch.allclose(made.running_mean, everything.running_mean)
+
+
+@pytest.mark.parametrize("options", [{"affine": True}, *BLOCKS])
+def test_rows_are_sequences_of_length_one(options):
+    x = inputs(0).double()
+    made = ChannelDeconv1d(4, dtype=torch.float64, **options)
+    same = copy.deepcopy(made)
+    for training in (True, False):
+        y, wanted = made.train(training)(x), same.train(training)(x[..., None])
+        torch.testing.assert_close(y, wanted[..., 0], rtol=0, atol=0)
+    torch.testing.assert_close(made.state_dict(), same.state_dict(), rtol=0, atol=0)
+
+
+def test_behind_a_linear_layer_as_batch_normalization():
+    torch.manual_seed(0)
+    y = torch.nn.Sequential(torch.nn.Linear(5, 8), ChannelDeconv1d(8, eps=0.0, steps=15))(torch.randn(64, 5))
+    torch.testing.assert_close(y.mean(0), torch.zeros(8), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "dimensions"),
+    [(1, (4,), "2 or 3"), (1, (2, 4, 1, 1), "2 or 3"), (1, (4, 2), "2 or 3"), (2, (2, 4), "4"), (3, (2, 4, 5), "5")],
+)
+def test_other_shapes_are_refused(axes, shape, dimensions):
+    message = f"ChannelDeconv{axes}d: the input must have {dimensions} dimensions and 4 channels; got shape"
+    with pytest.raises(ValueError, match=message):
+        LAYERS[axes](4)(torch.zeros(shape))

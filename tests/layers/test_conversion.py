@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -348,3 +349,24 @@ def test_the_models_of_torchvision(name):
         torch.testing.assert_close(fold(conversion.model)(x), expected, rtol=1e-4, atol=1e-4)
     assert conversion.left == ()
     assert norms(conversion.model) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.LazyConv2d(4, 3), nn.BatchNorm2d(4)), "0 (LazyConv2d)"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.LazyBatchNorm2d(affine=False)), "1 (LazyBatchNorm2d)"),
+        (nn.LazyLinear(4), "the model (LazyLinear)"),
+    ],
+)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_what_has_no_shape_yet_is_refused(network, message, inplace):
+    message = f"convert: {message} has no shape yet; call the model with a batch first"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        convert(network, inplace=inplace)
+
+
+def test_what_was_lazy_and_has_its_shape_is_converted():
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d())
+    network(torch.ones(2, 3, 5, 5))
+    assert len(convert(network).replaced) == 2

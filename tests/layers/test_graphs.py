@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from ndbench.layers import Deconv2d
 from tests.layers.makers import batches, compiles, every_layer
@@ -46,6 +47,41 @@ def test_compiled_without_a_break_at_orders_that_have_other_adjoints(method, bac
     found = torch.autograd.grad(compiled(x), [x, *same.parameters()], g)
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(same.running_deconv, made.running_deconv, rtol=1e-3, atol=1e-3)
+
+
+@compiles
+@pytest.mark.parametrize("method", ["newton_schulz", "minimax_quintic"])
+@pytest.mark.parametrize("channels", [8, 15])  # orders below 128 and above have other adjoints
+def test_layers_behind_each_other_compile_for_any_size(channels, method):
+    torch.manual_seed(0)
+    options = {"padding": 1, "method": method, "eps": 0.1, "dtype": torch.float64}
+    made = nn.Sequential(*(Deconv2d(channels, channels, 3, **options) for _ in range(2)))
+    same = copy.deepcopy(made)
+    torch.compiler.reset()
+    compiled = torch.compile(same, backend="aot_eager", fullgraph=True, dynamic=True)
+    for x in batches((8, channels, 12, 12), 1) + batches((6, channels, 9, 12), 1):
+        x.requires_grad_()
+        wanted, found = made(x), compiled(x)
+        g = torch.randn_like(wanted)
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            torch.autograd.grad(found, [x, *same.parameters()], g),
+            torch.autograd.grad(wanted, [x, *made.parameters()], g),
+            rtol=1e-6,
+            atol=1e-6,
+        )
+    torch.testing.assert_close(same.state_dict(), made.state_dict(), rtol=1e-6, atol=1e-6)
+
+
+@compiles
+@every_layer
+def test_two_layers_of_a_graph_for_any_size(make, shape):
+    layers = [make(), make()]
+    torch.compiler.reset()
+    compiled = torch.compile(lambda x: [layer(x) for layer in layers], backend="eager", fullgraph=True, dynamic=True)
+    (x,) = batches(shape, 1, torch.float32)
+    sum(y.sum() for y in compiled(x.requires_grad_())).backward()
+    assert x.grad.isfinite().all()
 
 
 @compiles

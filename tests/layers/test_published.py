@@ -1,11 +1,14 @@
 """The published layers against a rendering of the published method, written as plain tensor operations."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
 
 from ndbench.layers.published import ChannelDeconv, Delinear, FastDeconv
 from ndbench.roots import newton_schulz
+from tests.layers.makers import compiles
 
 
 def images(*shape, seed=0):
@@ -188,6 +191,94 @@ def test_channels_of_bad_inputs():
     with pytest.raises(ValueError, match="statistics are not finite; the running averages are as they were"):
         made(torch.full((3, 4), torch.nan))
     assert made.num_batches_tracked == 0
+
+
+NARROW = [torch.float16, torch.bfloat16]
+
+
+def channel_layer(channels, dtype=torch.float32):
+    """A layer after one batch, and another batch of large mean."""
+    x = (60 * (images(6, channels, 6, 6) + 2)).to(dtype)
+    made = ChannelDeconv(4)
+    made(x)
+    return made, x
+
+
+@pytest.mark.parametrize("channels", [8, 10], ids=["whole", "rest"])
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_of_16_bits_round_once(training, dtype, channels):
+    made, x = channel_layer(channels, dtype)
+    wide = copy.deepcopy(made)
+    made.to(dtype)
+    y, wanted = made.train(training)(x), wide.train(training)(x.float())
+    assert y.dtype == dtype
+    torch.testing.assert_close(y, wanted.to(dtype), rtol=0, atol=0)
+    torch.testing.assert_close(dict(made.state_dict()), dict(wide.state_dict()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_lose_no_digits_in_autocast(training):
+    made, x = channel_layer(10)
+    same = copy.deepcopy(made)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = made.train(training)(x)
+    assert torch.equal(y, same.train(training)(x))
+    assert torch.equal(made.running_deconv, same.running_deconv)
+
+
+def test_channels_of_other_types_are_refused():
+    made, _ = channel_layer(8)
+    for dtype in (torch.int64, torch.complex64):
+        with pytest.raises(TypeError, match=f"^ChannelDeconv: the input must be real floating point; got {dtype}"):
+            made(torch.ones(6, 8, dtype=dtype))
+    with pytest.raises(TypeError, match=r"^ChannelDeconv: the input must be a tensor; got a list"):
+        made([1])
+    assert made.num_batches_tracked == 1
+
+
+@compiles
+@pytest.mark.parametrize("channels", [8, 10], ids=["whole", "rest"])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_channels_compile_without_a_break(backend, channels):
+    made, same = ChannelDeconv(4), ChannelDeconv(4)
+    torch.compiler.reset()
+    compiled = torch.compile(same, fullgraph=True, backend=backend)
+    for seed in range(3):
+        x = images(5, channels, 7, 6, seed=seed).float().requires_grad_()
+        y, found = made(x), compiled(x)
+        torch.testing.assert_close(found, y)
+        g = torch.randn_like(y)
+        torch.testing.assert_close(torch.autograd.grad(found, x, g), torch.autograd.grad(y, x, g))
+    torch.testing.assert_close(same.state_dict(), made.state_dict())
+    torch.testing.assert_close(torch.compile(same.eval(), fullgraph=True, backend=backend)(x), made.eval()(x))
+
+
+@compiles
+@pytest.mark.parametrize("channels", [8, 10], ids=["whole", "rest"])
+def test_channels_of_a_bad_batch_are_reported_later(channels):
+    made, x = channel_layer(channels)
+    kept = copy.deepcopy(made.state_dict())
+    torch.compiler.reset()
+    compiled = torch.compile(made, fullgraph=True, backend="eager")
+    x[0, -1] = torch.nan
+    assert compiled(x).isnan().all()
+    with pytest.raises(ValueError, match=r"^Sequential: a batch held NaN, .*, in 0 \(ChannelDeconv\); the running"):
+        torch.nn.Sequential(made).eval()
+    torch.testing.assert_close(made.state_dict(), kept, rtol=0, atol=0)
+
+
+@compiles
+def test_channels_without_statistics_are_nan_where_nobody_waits():
+    torch.compiler.reset()
+    made = ChannelDeconv(4).eval()
+    assert torch.compile(made, fullgraph=True, backend="eager")(torch.ones(3, 5)).isnan().all()
+
+
+def test_channels_without_values():
+    made = ChannelDeconv(4).to("meta")
+    for training in (True, False):
+        assert made.train(training)(torch.ones(3, 9, 5, 5, device="meta")).shape == (3, 9, 5, 5)
 
 
 def test_reset_begins_to_count_anew():

@@ -10,7 +10,7 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ndbench.layers import ChannelDeconv2d, Deconv2d, DeconvLinear, convert_sync
+from ndbench.layers import ChannelDeconv1d, ChannelDeconv2d, Deconv2d, DeconvLinear, convert_sync
 from ndbench.layers.published import ChannelDeconv, Delinear, FastDeconv
 
 BATCHES = {2: (3, 5), 4: (3, 0, 4, 2)}
@@ -27,6 +27,7 @@ def model():
         ChannelDeconv2d(6, affine=True, block=3, sampling_stride=1, running="covariance"),
         nn.Flatten(),
         DeconvLinear(6 * 16, 3, block=8),
+        ChannelDeconv1d(3),
     ).double()
 
 

@@ -1,3 +1,7 @@
+import gc
+from contextlib import contextmanager
+
+import pytest
 import torch
 from torch import nn
 
@@ -75,6 +79,76 @@ class Keeping(nn.Module):
         self.count += 1
         self.last = self.conv(x)
         return self.last
+
+
+class Halves(nn.Module):
+    """Takes a value apart, which leaves `forward` and what it holds in a cycle."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
+
+    def forward(self, x):
+        left, right = x.chunk(2, 1)
+        y = self.conv(left)
+        return torch.cat([self.norm(y), right], 1)
+
+
+class KeepingSometimes(nn.Module):
+    """Keeps a value, and forgets it in the next call."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.last = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), None
+
+    def forward(self, x, mask=None):
+        y = self.conv(x)
+        self.last = y if mask is None else None
+        return self.norm(y)
+
+
+@contextmanager
+def collections_asked_for():
+    """The generations that are collected where nothing is by itself."""
+    found = []
+
+    def note(phase, info):
+        if phase == "start":
+            found.append(info["generation"])
+
+    enabled = gc.isenabled()
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        yield found
+    finally:
+        gc.callbacks.remove(note)
+        if enabled:
+            gc.enable()
+
+
+def test_values_in_cycles_are_not_kept_and_no_old_objects_are_searched_for_them():
+    network = nn.Sequential(Halves(), Halves())
+    with collections_asked_for() as found:
+        wiring = Wiring.of(network)
+    assert found
+    assert set(found) == {0}
+    assert [wiring.source(f"{k}.norm") for k in range(2)] == ["0.conv", "1.conv"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collection_is_left_as_it_is(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        Wiring.of(nn.Sequential(Halves(), Branching()))
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_what_one_call_keeps_and_the_next_forgets_counts():
+    assert Wiring.of(KeepingSometimes()).source("norm") is None
 
 
 def test_the_source_of_a_module_in_sequence():

@@ -5,6 +5,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import guard_scalar
 
 from ndbench.roots.adjoints.coupled import Coupled
 from ndbench.roots.adjoints.eigenbasis import Eigenbasis
@@ -43,9 +44,10 @@ def steps_of(method: str, steps: int, lower: float, scaled_steps: int) -> Couple
     """The T steps of an iteration that has a hand-written adjoint."""
     if method == "denman_beavers":
         return ProductForm(steps, scaled_steps)
-    if method == "newton_schulz":
-        return Coupled((LIMITS[3],) * steps)
-    return Coupled(_minimax(steps, lower, 3 if method == "minimax_cubic" else 5))
+    if torch.compiler.is_compiling():
+        # with `dynamic=True` they are variables of the graph, which an autograd function in it cannot have
+        steps, lower = int(guard_scalar(steps)), float(guard_scalar(lower))
+    return Coupled(_coefficients(method, steps, lower))
 
 
 def recurrence_for(A: Tensor, adjoint: str, iteration: Coupled | ProductForm | None) -> Recurrence:
@@ -82,9 +84,13 @@ def suits_the_eigenbasis(n: int, dtype: torch.dtype, device: str, iteration: Cou
     return math.prod([a * a for a, _, _ in iteration.coefficients]) <= LARGEST_GROWTH
 
 
-def _minimax(steps: int, lower: float, degree: int) -> tuple[Coefficients, ...]:
-    return tuple(islice(minimax_coefficients(lower, degree), steps))
+def _coefficients(method: str, steps: int, lower: float) -> tuple[Coefficients, ...]:
+    """(a, b, c) of every coupled step."""
+    if method == "newton_schulz":
+        return (LIMITS[3],) * steps
+    return tuple(islice(minimax_coefficients(lower, 3 if method == "minimax_cubic" else 5), steps))
 
 
-# Dynamo need not trace multiprecision arithmetic; torch.compiler.assume_constant_result does just this, and loads it
-_minimax._dynamo_marked_constant = True  # type: ignore[attr-defined]
+# Dynamo need not trace multiprecision arithmetic, and numbers that it knows are no variables of the graph;
+# torch.compiler.assume_constant_result does just this, and loads it
+_coefficients._dynamo_marked_constant = True  # type: ignore[attr-defined]
