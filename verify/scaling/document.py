@@ -34,11 +34,11 @@ interior alone, without the border of the image and without what is done once a 
 in small images; patches at stride k are H W / k^2.
 
 Times are the exponent p of t = a + b x^p over the upper half of the sizes, with its 95 % bootstrap interval. They are
-not those of flops. Lags at C = G = 32 and 64 x 64 pixels multiply 1.2 GFlop at k = 9, and assemble a covariance of
-(32 x 81)^2 = 6.7 million entries: a call holds 29 MB at k = 5 and 289 MB at k = 9 (`ndbench.cost.footprints`), which
-grows as k^4, and leaves the caches in between, so that each byte comes to cost more. From k = 5 to 9 together the times
-of two machines grew as k^4.6 and k^4.8 where the flops grow as k^2.3; the fit, which takes a constant off first, made
-of that k^5.6 and k^7.5, and k^2.5. In G the entries grow as G^2 beside products that grow as G. So `--gate-times` compares
+not those of flops. Lags at C = G = 32 and 64 x 64 pixels multiply 1.2 GFlop at k = 9, and assemble a covariance of (32
+x 81)^2 = 6.7 million entries: a call holds 29 MB at k = 5 and 289 MB at k = 9 (`ndbench.cost.footprints`), which grows
+as k^4, and leaves the caches in between, so that each byte comes to cost more. From k = 5 to 9 together the times of
+two machines grew as k^4.6 and k^4.8 where the flops grow as k^2.3; the fit, which takes a constant off first, made of
+that k^5.6 and k^7.5, and k^2.5. In G the entries grow as G^2 beside products that grow as G. So `--gate-times` compares
 times with times: those of a covariance, in the same rounds, with those of the algorithm whose law it claims, `im2col`
 or `lagged`, which they may not outgrow by a power whose whole interval lies above 0.5; those of a root with n^3. A
 hidden factor k, G, C or H W adds 1. It is not seen in times that grow more slowly than the reference's by 0.5 or more,
