@@ -1,9 +1,11 @@
 """Running the cases of a selection in several processes."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 import torch
@@ -30,7 +32,7 @@ def run_in_processes(
     Args:
         selection: of cases of the catalog.
         jobs: processes.
-        threads: of PyTorch in each.
+        threads: of PyTorch, and of NumPy and SciPy, in each.
         progress: is told of each case.
         seconds: within which a case must begin.
     """
@@ -39,7 +41,8 @@ def run_in_processes(
     chosen = cases(selection)
     verdicts: dict[int, Verdict] = {}
     # a forked process would share the state of PyTorch's threads
-    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    spawned = ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,))
+    with threads_of_numpy(threads), spawned as pool:
         parts = jobs * PARTS
         futures = [pool.submit(_judge, selection, part, parts, deadline) for part in range(parts)]
         for future in as_completed(futures):
@@ -48,6 +51,25 @@ def run_in_processes(
                 progress(chosen[index], verdict)
     ordered = tuple(verdicts[index] for index in range(len(chosen)))
     return Report(ordered, environment(), time.perf_counter() - started)
+
+
+@contextmanager
+def threads_of_numpy(threads: int) -> Iterator[None]:
+    """What processes that start in this block give NumPy and SciPy, which take every core when they are loaded.
+
+    On a machine with other work, threads that wait for each other were seen to take six times as long.
+    """
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _judge(selection: Selection, part: int, parts: int, deadline: float) -> Judged:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ndbench.verify import command
-from ndbench.verify.parallel import _part, run_in_processes
+from ndbench.verify.parallel import _part, run_in_processes, threads_of_numpy
 from ndbench.verify.runner import Selection, cases, run
 
 SELECTION = Selection(("inverse-sqrt",), ("symmetry", "scaling"), ("spectral", "newton_schulz.T5"))
@@ -20,6 +20,15 @@ def test_two_processes_give_the_verdicts_of_one():
     ]
     assert len(told) == len(alone.verdicts)
     assert all(case.problem.name == verdict.problem for case, verdict in told)
+
+
+def test_processes_have_as_many_threads_as_they_are_given(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with threads_of_numpy(1):
+        assert os.environ["OPENBLAS_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "5"
+    assert "MKL_NUM_THREADS" not in os.environ
 
 
 def test_processes_begin_nothing_when_the_time_is_over():
