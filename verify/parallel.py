@@ -57,7 +57,7 @@ def run_in_processes(
 def threads_of_numpy(threads: int) -> Iterator[None]:
     """What processes that start in this block give NumPy and SciPy, which take every core when they are loaded.
 
-    On a machine with other work, threads that wait for each other were seen to take six times as long.
+    On a machine with other work, threads that wait for each other were seen to take five times as long.
     """
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
