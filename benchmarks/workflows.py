@@ -49,8 +49,9 @@ def unreadable(paths):
     for path in paths:
         for job in yaml.safe_load(path.read_text())["jobs"].values():
             for step in job["steps"]:
-                read = subprocess.run(["bash", "-n"], input=step.get("run", ""), capture_output=True, text=True)  # noqa: PLW1510
-                found += [f"{path}: {step['run']}: {read.stderr.strip()}"] if read.returncode else []
+                text = step.get("run", "")
+                read = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+                found += [f"{path}: {text}: {read.stderr.strip()}"] if read.returncode else []
     return found
 
 

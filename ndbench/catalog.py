@@ -232,13 +232,13 @@ def _iteration(
     )
 
 
+OF_SCIPY: dict[str, Any] = {"devices": ("cpu",), "package": "scipy", "law": RootLaw()}
+
 INVERSE_SQRT = (
     _exact("spectral", derivatives=DERIVATIVES, law=RootLaw(products=1)),
     _exact(
         "scipy_sqrtm",
-        devices=("cpu",),
-        package="scipy",
-        law=RootLaw(),
+        **OF_SCIPY,
         # Schur's method: SciPy's square root was seen at 1.1 n u (docs/findings.md)
         growth=1.0,
         exempt=("versus-eigh",),
@@ -246,9 +246,7 @@ INVERSE_SQRT = (
     ),
     _exact(
         "scipy_power",
-        devices=("cpu",),
-        package="scipy",
-        law=RootLaw(),
+        **OF_SCIPY,
         exempt=("whitening", "commutation", "versus-eigh"),
         exempt_reason="a Schur-Pade power is accurate in the forward error only",
     ),
