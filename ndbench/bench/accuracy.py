@@ -51,11 +51,12 @@ class Standard:
         """The error that a contender may have: (u (32 + n + sqrt(M)) + 16 (v - u)) max(1, c), 0.5 at most.
 
         u = 2^-24 is the unit roundoff of float32 and v that of the contender's products, or of the type of input and
-        answers if that is coarser. A right implementation is backward stable up to sums: it solves a problem whose input is off by (32 + n) u for products of order n, as in
-        `ndbench.verify.gradients.budgets.closed_form`, and by sqrt(M) u where M rows are added up, with errors of both
-        signs. Coarser products round each operand once, whatever n is, and about a dozen products follow
-        one another. The condition c passes this on; it is measured on the truth. So an error above this is a mistake,
-        and not rounding; how close right implementations come is for `ndbench verify` to say.
+        answers if that is coarser. A right implementation is backward stable up to sums: it solves a problem whose
+        input is off by (32 + n) u for products of order n, as in `ndbench.verify.gradients.budgets.closed_form`, and by
+        sqrt(M) u where M rows are added up, with errors of both signs. Coarser products round each operand once,
+        whatever n is, and about a dozen products follow one another. The condition c passes this on; it is measured on
+        the truth. So an error above this is a mistake, and not rounding; how close right implementations come is for
+        `ndbench verify` to say.
         """
         u, v = torch.finfo(torch.float32).eps / 2, self._roundoff(contender)
         backward = u * (32 + self.workload.order + math.sqrt(self.workload.rows)) + 16 * (v - u)
