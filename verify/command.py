@@ -20,8 +20,8 @@ from ndbench.verify.runner import DEVICES, TIERS, Selection, UnknownName, cases,
 from ndbench.writing import obstacle_to
 
 DESCRIPTION = """Judge the implementations of network deconvolution's operations against independent truth.
-Exits with 0 if every check passed or was not run for a stated reason, 1 if any failed or nothing could be judged,
-2 for wrong usage."""
+Exits with 0 if every check passed or was not run for a stated reason, 1 if any failed, nothing could be judged or time
+was over before all had begun, 2 for wrong usage."""
 
 
 KINDS = ("operation", "check", "implementation", "problem")

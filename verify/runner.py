@@ -135,8 +135,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether something was judged and nothing failed."""
-        return not self.failures and self.count(Status.PASSED) > 0
+        """Whether something was judged, nothing failed, and nothing was left for want of time."""
+        in_time = all(verdict.reason != TIME_OVER for verdict in self.verdicts)
+        return in_time and not self.failures and self.count(Status.PASSED) > 0
 
 
 def cases(
