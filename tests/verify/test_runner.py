@@ -190,7 +190,6 @@ def test_cases_that_have_not_begun_when_the_time_is_over_are_not_run_and_counted
     told = []
     report = run(cases(Selection(), SUITE, IMPLEMENTATIONS), lambda case, verdict: told.append(verdict), seconds=3)
     assert [v.reason for v in report.verdicts] == ["", "", *["time over"] * 4]
-    assert report.count(Status.PASSED) == 2
     assert not report.passed
     assert tuple(told) == report.verdicts
     assert (report.count(Status.PASSED), report.count(Status.NOT_RUN)) == (2, 4)
