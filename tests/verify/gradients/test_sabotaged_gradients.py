@@ -67,9 +67,7 @@ def test_right_gradients_pass(check, seed):
     for implementation in RIGHT:
         if implementation.operation != check.operation or not check.applies(implementation):
             continue
-        problems = posed(check, implementation)
-        # six from all over the list: the catalog's entries take all of them in `nox -s verify`
-        for problem in problems[:: -(-len(problems) // 6)]:
+        for problem in posed(check, implementation)[: 6 if seed else None]:
             # a loop in half precision through autograd is what the catalog's own entries are judged on
             if problem.dtype in (torch.float64, torch.float32):
                 verdict = check(implementation, replace(problem, seed=seed))
